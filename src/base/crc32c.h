@@ -1,0 +1,10 @@
+// CRC-32C (Castagnoli), as record batches and our disk formats use it (RFC 3720 appendix B.4).
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* crc is 0 or the result for the bytes before. Uses SSE4.2 (three streams) or ARMv8 when the
+ * processor has it, else a table. */
+uint32_t crc32c(uint32_t crc, const void *data, size_t size);

@@ -1,0 +1,127 @@
+// The only door to the kernel: one table of functions that a test replaces.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+
+struct os;
+
+enum os_open_flags {
+    OS_OPEN_READ = 1,
+    OS_OPEN_WRITE = 2,
+    OS_OPEN_CREATE = 4,
+    OS_OPEN_EXCLUSIVE = 8, /* with CREATE: ERR_EXISTS when it is there */
+    OS_OPEN_TRUNCATE = 16,
+    OS_OPEN_DIRECTORY = 32, /* for os_fsync on a directory */
+};
+
+struct os_stat {
+    uint64_t size_bytes;
+    int64_t modified_ms; /* wall clock */
+    bool is_directory;
+};
+
+struct os_space {
+    uint64_t free_bytes; /* for an unprivileged writer */
+    uint64_t total_bytes;
+};
+
+struct os_event {
+    uint64_t tag;
+    uint32_t events; /* EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP */
+};
+
+typedef void (*os_list_fn)(void *arg, const char *name, bool is_directory);
+typedef void (*os_thread_fn)(void *arg);
+
+/* File descriptors are small non-negative numbers; functions that return ssize_t or int give a
+ * negative errno on failure (never -1 with errno). Files: any thread. Relative paths are not used.
+ */
+struct os_ops {
+    uint64_t (*mono_ns)(struct os *os);
+    int64_t (*wall_ms)(struct os *os);
+    void (*random)(struct os *os, void *out, size_t size);
+
+    int (*open)(struct os *os, const char *path, unsigned flags);
+    int (*close)(struct os *os, int fd);
+    ssize_t (*pread)(struct os *os, int fd, void *data, size_t size, uint64_t offset);
+    /* Reads only what is in memory; -EAGAIN when nothing is, -EOPNOTSUPP when it cannot tell. */
+    ssize_t (*pread_cached)(struct os *os, int fd, void *data, size_t size, uint64_t offset);
+    /* May write less than asked. */
+    ssize_t (*pwritev)(struct os *os, int fd, const struct iovec *parts, int count,
+                       uint64_t offset);
+    int (*fdatasync)(struct os *os, int fd);
+    int (*fsync)(struct os *os, int fd);
+    int (*syncfs)(struct os *os, int fd);
+    int (*truncate)(struct os *os, int fd, uint64_t size);
+    /* Reserves blocks without changing the size. */
+    int (*reserve)(struct os *os, int fd, uint64_t offset, uint64_t size);
+    int (*stat)(struct os *os, const char *path, struct os_stat *out);
+    int (*fstat)(struct os *os, int fd, struct os_stat *out);
+    int (*unlink)(struct os *os, const char *path);
+    int (*rmdir)(struct os *os, const char *path);
+    int (*rename)(struct os *os, const char *from, const char *to);
+    int (*mkdir)(struct os *os, const char *path); /* 0 also when it is there already */
+    int (*list)(struct os *os, const char *path, os_list_fn fn, void *arg);
+    int (*space)(struct os *os, const char *path, struct os_space *out);
+    /* Exclusive advisory lock held until close; -EWOULDBLOCK when somebody else has it. */
+    int (*lock)(struct os *os, int fd);
+
+    int (*socket)(struct os *os, int domain, int type);
+    int (*bind_listen)(struct os *os, int fd, const struct sockaddr *addr, socklen_t size,
+                       int backlog);
+    int (*accept)(struct os *os, int fd, struct sockaddr_storage *out_peer); /* non-blocking fd */
+    int (*connect)(struct os *os, int fd, const struct sockaddr *addr, socklen_t size);
+    int (*sockname)(struct os *os, int fd, struct sockaddr_storage *out);
+    int (*sockopt)(struct os *os, int fd, int level, int name, const void *value, socklen_t size);
+    int (*sockopt_get)(struct os *os, int fd, int level, int name, void *out, socklen_t *size);
+    ssize_t (*recv)(struct os *os, int fd, void *data, size_t size);
+    ssize_t (*sendv)(struct os *os, int fd, const struct iovec *parts, int count, bool more);
+    ssize_t (*sendfile)(struct os *os, int socket_fd, int file_fd, uint64_t offset, size_t size);
+    int (*shutdown)(struct os *os, int fd);
+
+    int (*poll_create)(struct os *os);
+    /* Level-triggered epoll words; events 0 removes. tag comes back from poll_wait. */
+    int (*poll_set)(struct os *os, int poll_fd, int fd, uint32_t events, uint64_t tag, bool is_new);
+    /* timeout_ns: -1 waits for ever. Fills at most count; returns how many. */
+    int (*poll_wait)(struct os *os, int poll_fd, struct os_event *out, int count,
+                     int64_t timeout_ns);
+    int (*event_create)(struct os *os); /* an eventfd */
+    int (*event_signal)(struct os *os, int fd);
+    int (*event_clear)(struct os *os, int fd);
+    /* Signals as a descriptor: blocks them in the caller; event_read gives the number or -EAGAIN.
+     */
+    int (*signal_create)(struct os *os, const int *signals, int count);
+    int (*signal_read)(struct os *os, int fd);
+
+    /* name: at most 15 characters. */
+    int (*thread_start)(struct os *os, const char *name, os_thread_fn fn, void *arg,
+                        uint64_t *out_id);
+    void (*thread_join)(struct os *os, uint64_t id);
+    uint64_t (*thread_cpu_ns)(struct os *os); /* CPU time of the calling thread */
+};
+
+struct os {
+    const struct os_ops *ops;
+};
+
+/* The real kernel. Any number of callers; never freed. */
+struct os *os_posix(void);
+
+/* Helper threads wait here for work: the only mutex and condition of the server (os/queue.c). */
+struct os_queue;
+struct os_work {
+    struct os_work *next;
+    void (*run)(struct os_work *work); /* on a helper thread, may block */
+};
+struct os_queue *os_queue_new(struct os *os);
+void os_queue_free(struct os_queue *queue);
+void os_queue_push(struct os_queue *queue, struct os_work *work);
+/* Blocks until there is work; NULL once the queue was closed and is empty. */
+struct os_work *os_queue_pop(struct os_queue *queue);
+void os_queue_close(struct os_queue *queue);

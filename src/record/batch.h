@@ -1,0 +1,95 @@
+// The record batch, magic 2: header, check, stamp, iterate. Layout: Kafka protocol guide, "Record
+// Batch". SPDX-License-Identifier: Apache-2.0
+//
+// All integers big-endian:
+//   0 base_offset i64 | 8 length i32 (bytes after this field) | 12 leader_epoch i32 | 16 magic i8 =
+//   2 17 crc u32 (CRC-32C of byte 21 to the end) | 21 attributes i16 | 23 last_offset_delta i32 27
+//   base_timestamp i64 | 35 max_timestamp i64 | 43 producer_id i64 | 51 producer_epoch i16 53
+//   base_sequence i32 | 57 record_count i32 | 61 records
+#pragma once
+
+#include "base/err.h"
+#include "base/slice.h"
+
+#define BATCH_HEADER_SIZE 61
+/* Bytes before what length counts: base_offset and length. */
+#define BATCH_PREFIX_SIZE 12
+
+enum batch_codec {
+    BATCH_CODEC_NONE,
+    BATCH_CODEC_GZIP,
+    BATCH_CODEC_SNAPPY,
+    BATCH_CODEC_LZ4,
+    BATCH_CODEC_ZSTD,
+};
+
+enum batch_attributes {
+    BATCH_CODEC_MASK = 0x07,
+    BATCH_LOG_APPEND_TIME = 0x08,
+    BATCH_TRANSACTIONAL = 0x10,
+    BATCH_CONTROL = 0x20,
+    BATCH_DELETE_HORIZON = 0x40,
+};
+
+struct batch_header {
+    int64_t base_offset;
+    uint32_t size; /* whole batch in bytes, prefix included */
+    int32_t leader_epoch;
+    uint32_t crc;
+    uint16_t attributes;
+    int32_t last_offset_delta;
+    int64_t base_timestamp_ms;
+    int64_t max_timestamp_ms;
+    int64_t producer_id; /* -1: none */
+    int16_t producer_epoch;
+    int32_t base_sequence;
+    int32_t record_count;
+};
+
+static inline int64_t batch_last_offset(const struct batch_header *header)
+{
+    return header->base_offset + header->last_offset_delta;
+}
+
+static inline enum batch_codec batch_codec(const struct batch_header *header)
+{
+    return (enum batch_codec)(header->attributes & BATCH_CODEC_MASK);
+}
+
+/* Reads the header at the start of bytes. ERR_TRUNCATED: fewer than BATCH_HEADER_SIZE bytes;
+ * ERR_CORRUPT: magic is not 2, length too small, negative counts. The batch may extend beyond
+ * bytes: compare size. */
+NODISCARD enum err batch_header_read(struct slice bytes, struct batch_header *out);
+/* Whole batch present and its CRC right; ERR_TRUNCATED or ERR_CORRUPT. */
+NODISCARD enum err batch_check(struct slice bytes, struct batch_header *out);
+/* Rules for what a producer sends (beyond batch_check): last_offset_delta == record_count - 1,
+ * count
+ * >= 1, known codec, no control bit, sane timestamps fields. ERR_INVALID. No decompression. */
+NODISCARD enum err batch_check_produced(const struct batch_header *header, struct diag *diag);
+/* Sets base offset and leader epoch in place; outside the CRC. */
+void batch_stamp(uint8_t *batch, int64_t base_offset, int32_t leader_epoch);
+/* Sets LogAppendTime and max_timestamp and makes the CRC right again. */
+void batch_stamp_append_time(uint8_t *batch, size_t size, int64_t append_time_ms);
+/* Writes all header fields, magic and the CRC over what follows; the records are in place already.
+ */
+void batch_header_write(uint8_t *batch, const struct batch_header *header);
+
+struct record_header {
+    struct slice key;
+    struct slice value; /* may be null */
+};
+
+/* One record. Slices point into the (decompressed) records. */
+struct record {
+    int64_t offset_delta;
+    int64_t timestamp_delta_ms;
+    struct slice key;     /* may be null */
+    struct slice value;   /* may be null */
+    struct slice headers; /* encoded headers, for record_headers_next */
+    int32_t header_count;
+    struct slice whole; /* the record with its length prefix, as stored */
+};
+
+/* Walks plain records: cursor is a slice that shrinks. ERR_NOT_FOUND at the end. ERR_CORRUPT. */
+NODISCARD enum err record_next(struct slice *cursor, struct record *out);
+NODISCARD enum err record_headers_next(struct slice *cursor, struct record_header *out);
