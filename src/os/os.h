@@ -49,17 +49,19 @@ struct os_ops {
 
     int (*open)(struct os *os, const char *path, unsigned flags);
     int (*close)(struct os *os, int fd);
+    /* 0 at the end of the file; may read less than asked. */
     ssize_t (*pread)(struct os *os, int fd, void *data, size_t size, uint64_t offset);
     /* Reads only what is in memory; -EAGAIN when nothing is, -EOPNOTSUPP when it cannot tell. */
     ssize_t (*pread_cached)(struct os *os, int fd, void *data, size_t size, uint64_t offset);
     /* May write less than asked. */
     ssize_t (*pwritev)(struct os *os, int fd, const struct iovec *parts, int count,
                        uint64_t offset);
+    /* The three syncs: after a failure the data may be lost although a later sync succeeds. */
     int (*fdatasync)(struct os *os, int fd);
     int (*fsync)(struct os *os, int fd);
     int (*syncfs)(struct os *os, int fd);
     int (*truncate)(struct os *os, int fd, uint64_t size);
-    /* Reserves blocks without changing the size. */
+    /* Reserves blocks without changing the size; -EOPNOTSUPP where the file system cannot. */
     int (*reserve)(struct os *os, int fd, uint64_t offset, uint64_t size);
     int (*stat)(struct os *os, const char *path, struct os_stat *out);
     int (*fstat)(struct os *os, int fd, struct os_stat *out);
@@ -67,39 +69,45 @@ struct os_ops {
     int (*rmdir)(struct os *os, const char *path);
     int (*rename)(struct os *os, const char *from, const char *to);
     int (*mkdir)(struct os *os, const char *path); /* 0 also when it is there already */
+    /* Calls fn for every entry but . and .., in no order; fn must not change the directory. */
     int (*list)(struct os *os, const char *path, os_list_fn fn, void *arg);
     int (*space)(struct os *os, const char *path, struct os_space *out);
     /* Exclusive advisory lock held until close; -EWOULDBLOCK when somebody else has it. */
     int (*lock)(struct os *os, int fd);
 
-    int (*socket)(struct os *os, int domain, int type);
+    int (*socket)(struct os *os, int domain, int type); /* non-blocking */
+    /* Sets SO_REUSEADDR first (not for AF_UNIX). */
     int (*bind_listen)(struct os *os, int fd, const struct sockaddr *addr, socklen_t size,
                        int backlog);
     int (*accept)(struct os *os, int fd, struct sockaddr_storage *out_peer); /* non-blocking fd */
+    /* -EINPROGRESS: EPOLLOUT tells when, SO_ERROR how it ended. */
     int (*connect)(struct os *os, int fd, const struct sockaddr *addr, socklen_t size);
     int (*sockname)(struct os *os, int fd, struct sockaddr_storage *out);
     int (*sockopt)(struct os *os, int fd, int level, int name, const void *value, socklen_t size);
     int (*sockopt_get)(struct os *os, int fd, int level, int name, void *out, socklen_t *size);
     ssize_t (*recv)(struct os *os, int fd, void *data, size_t size);
+    /* May send less than asked; more: hold back a partial packet. */
     ssize_t (*sendv)(struct os *os, int fd, const struct iovec *parts, int count, bool more);
+    /* Raises SIGPIPE on a closed peer: the thread has it blocked (signal_create, thread_start). */
     ssize_t (*sendfile)(struct os *os, int socket_fd, int file_fd, uint64_t offset, size_t size);
-    int (*shutdown)(struct os *os, int fd);
+    int (*shutdown)(struct os *os, int fd); /* both directions */
 
     int (*poll_create)(struct os *os);
     /* Level-triggered epoll words; events 0 removes. tag comes back from poll_wait. */
     int (*poll_set)(struct os *os, int poll_fd, int fd, uint32_t events, uint64_t tag, bool is_new);
-    /* timeout_ns: -1 waits for ever. Fills at most count; returns how many. */
+    /* timeout_ns: -1 waits for ever. Fills at most count; returns how many, 0 also when a signal
+     * came. Never returns before the timeout otherwise. */
     int (*poll_wait)(struct os *os, int poll_fd, struct os_event *out, int count,
                      int64_t timeout_ns);
     int (*event_create)(struct os *os); /* an eventfd */
     int (*event_signal)(struct os *os, int fd);
     int (*event_clear)(struct os *os, int fd);
-    /* Signals as a descriptor: blocks them in the caller; event_read gives the number or -EAGAIN.
-     */
+    /* Signals as a descriptor: blocks them, and SIGPIPE, in the calling thread; call it before
+     * other threads start. signal_read gives the number or -EAGAIN. */
     int (*signal_create)(struct os *os, const int *signals, int count);
     int (*signal_read)(struct os *os, int fd);
 
-    /* name: at most 15 characters. */
+    /* name: at most 15 characters. The thread has all signals blocked and a stack of 512 KiB. */
     int (*thread_start)(struct os *os, const char *name, os_thread_fn fn, void *arg,
                         uint64_t *out_id);
     void (*thread_join)(struct os *os, uint64_t id);
@@ -119,9 +127,12 @@ struct os_work {
     struct os_work *next;
     void (*run)(struct os_work *work); /* on a helper thread, may block */
 };
+/* NULL when out of memory. */
 struct os_queue *os_queue_new(struct os *os);
+/* The queue is empty and nobody is inside any more. */
 void os_queue_free(struct os_queue *queue);
+/* The work belongs to the queue until popped. Any thread, but not after close. */
 void os_queue_push(struct os_queue *queue, struct os_work *work);
-/* Blocks until there is work; NULL once the queue was closed and is empty. */
+/* Blocks until there is work; NULL once the queue was closed and is empty. First in, first out. */
 struct os_work *os_queue_pop(struct os_queue *queue);
 void os_queue_close(struct os_queue *queue);
