@@ -1,0 +1,100 @@
+// The per-core journal: group commit into pre-written pieces, replay, recycling. Format in
+// journal.c. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "store/store.h"
+
+struct journal;
+struct journal_piece; /* one file of it, counted by what refers to it */
+
+#define JOURNAL_BLOCK_SIZE 4096
+
+enum journal_type {
+    JOURNAL_APPEND = 1, /* batch bytes */
+    JOURNAL_EXTENT,     /* bytes that were written and synced in a segment */
+    JOURNAL_TRUNCATE,
+    JOURNAL_LOG_START,
+    JOURNAL_SEGMENT_ADD,
+    JOURNAL_SEGMENT_DROP,
+    JOURNAL_HOLES,
+    JOURNAL_TYPE_COUNT
+};
+
+/* Bytes to be in a segment file, written and synced before the group that carries the entry. */
+struct journal_direct {
+    int fd;
+    int dir_fd; /* -1, or a folder whose entry is new and must be synced too */
+    uint64_t offset;
+    struct slice parts[4];
+    unsigned part_count;
+};
+
+/* One entry; memory of the caller, with everything it points to, until done. */
+struct journal_entry {
+    struct list node;
+    enum journal_type type;
+    struct store_log_key key;
+    uint64_t lsn;                  /* per log, increasing by one each entry */
+    struct slice parts[3];         /* body: concatenated */
+    struct journal_direct *direct; /* or NULL */
+    void (*done)(struct journal_entry *entry, enum err err); /* on the core, in order of adding */
+    /* out, valid in done when err is OK: where the body lies; take a reference to keep it */
+    struct journal_piece *piece;
+    uint64_t body_offset;
+};
+
+struct journal_options {
+    struct core *core;
+    const char *dir; /* <data>/journal, exists */
+    size_t piece_bytes;
+    size_t size_max_bytes;
+    uint64_t free_space_min_bytes;
+    uint64_t piece_first; /* number for the next piece; greater than any in the folder, unique by
+                             core: piece numbers of core c are piece_first + k * core_count + c */
+    /* Live pieces have reached half of size_max: checkpoint what the oldest piece holds. */
+    void (*on_pressure)(void *arg, struct journal_piece *oldest);
+    void *arg;
+};
+
+NODISCARD enum err journal_open(const struct journal_options *options, struct journal **out);
+/* No entry in flight. */
+void journal_close(struct journal *journal);
+/* Queues it for the next group, which is written at the end of the turn (or when the one in flight
+ * is done: group commit). Control entries (small) may use the reserve when the disk is full.
+ * ERR_DISK_FULL, ERR_BUSY (size_max reached: checkpoint is behind), ERR_OFFLINE (a sync failed). */
+NODISCARD enum err journal_add(struct journal *journal, struct journal_entry *entry, bool control);
+bool journal_is_offline(const struct journal *journal);
+/* Entries queued or in flight. */
+size_t journal_pending(const struct journal *journal);
+
+/* Pieces in order of writing; the last is being written. */
+struct journal_piece *journal_oldest(struct journal *journal);
+struct journal_piece *journal_current(struct journal *journal);
+uint64_t journal_piece_number(const struct journal_piece *piece);
+struct conn_file *journal_piece_file(struct journal_piece *piece); /* borrowed */
+/* The journal itself holds no entry's piece: a log that has live entries in a piece holds a
+ * reference to it; unreferenced pieces older than the current one are recycled (or deleted). Any
+ * core. */
+void journal_piece_ref(struct journal_piece *piece);
+void journal_piece_unref(struct journal_piece *piece);
+
+/* --- Replay, before any journal is open --- */
+struct journal_found {
+    enum journal_type type;
+    struct store_log_key key;
+    uint64_t lsn;
+    struct slice body;           /* valid during the callback */
+    struct journal_piece *piece; /* of the old run; reference to keep */
+    uint64_t body_offset;
+};
+typedef enum err (*journal_found_fn)(void *arg, const struct journal_found *found);
+struct journal_replay_result {
+    uint64_t piece_next; /* for piece_first */
+    uint64_t entry_count;
+    uint64_t damage_count; /* groups that were damaged, reported through the logger */
+};
+/* Reads every piece in the folder in order of number, through one reused buffer; calls fn for every
+ * entry of every valid group. Old pieces are deleted when their last reference goes. */
+NODISCARD enum err journal_replay(struct os *os, struct logger *logger, const char *dir,
+                                  journal_found_fn fn, void *arg,
+                                  struct journal_replay_result *out);
