@@ -1,11 +1,15 @@
-// The record batch, magic 2: header, check, stamp, iterate. Layout: Kafka protocol guide, "Record
-// Batch". SPDX-License-Identifier: Apache-2.0
+// The record batch, magic 2: header, check, stamp, iterate.
+// SPDX-License-Identifier: Apache-2.0
 //
-// All integers big-endian:
-//   0 base_offset i64 | 8 length i32 (bytes after this field) | 12 leader_epoch i32 | 16 magic i8 =
-//   2 17 crc u32 (CRC-32C of byte 21 to the end) | 21 attributes i16 | 23 last_offset_delta i32 27
-//   base_timestamp i64 | 35 max_timestamp i64 | 43 producer_id i64 | 51 producer_epoch i16 53
-//   base_sequence i32 | 57 record_count i32 | 61 records
+// Layout (Kafka protocol guide, "Record Batch"), all integers big-endian:
+//    0 base_offset i64        21 attributes i16          43 producer_id i64
+//    8 length i32 (what       23 last_offset_delta i32   51 producer_epoch i16
+//      follows this field)    27 base_timestamp i64      53 base_sequence i32
+//   12 leader_epoch i32       35 max_timestamp i64       57 record_count i32
+//   16 magic i8 = 2                                      61 records
+//   17 crc u32 (CRC-32C of byte 21 to the end)
+// A record: length, attributes i8, timestamp delta, offset delta, key, value, header count, headers
+// (key, value); numbers are zigzag varints, bytes follow their length, null is length -1.
 #pragma once
 
 #include "base/err.h"
@@ -14,6 +18,9 @@
 #define BATCH_HEADER_SIZE 61
 /* Bytes before what length counts: base_offset and length. */
 #define BATCH_PREFIX_SIZE 12
+/* The smallest record (null key, null value, no headers) and the smallest header of a record. */
+#define RECORD_SIZE_MIN        7
+#define RECORD_HEADER_SIZE_MIN 2
 
 enum batch_codec {
     BATCH_CODEC_NONE,
@@ -57,21 +64,22 @@ static inline enum batch_codec batch_codec(const struct batch_header *header)
 }
 
 /* Reads the header at the start of bytes. ERR_TRUNCATED: fewer than BATCH_HEADER_SIZE bytes;
- * ERR_CORRUPT: magic is not 2, length too small, negative counts. The batch may extend beyond
- * bytes: compare size. */
+ * ERR_CORRUPT: magic is not 2, length too small, negative counts, last offset beyond 64 bits. The
+ * batch may extend beyond bytes: compare size. */
 NODISCARD enum err batch_header_read(struct slice bytes, struct batch_header *out);
 /* Whole batch present and its CRC right; ERR_TRUNCATED or ERR_CORRUPT. */
 NODISCARD enum err batch_check(struct slice bytes, struct batch_header *out);
 /* Rules for what a producer sends (beyond batch_check): last_offset_delta == record_count - 1,
- * count
- * >= 1, known codec, no control bit, sane timestamps fields. ERR_INVALID. No decompression. */
+ * count >= 1, known codec, none of the bits that are the server's (control, append time, delete
+ * horizon), timestamps >= -1, epoch and sequence when there is a producer id, a producer id when
+ * transactional. ERR_INVALID, with words in diag (may be NULL). No decompression. */
 NODISCARD enum err batch_check_produced(const struct batch_header *header, struct diag *diag);
-/* Sets base offset and leader epoch in place; outside the CRC. */
+/* Sets base offset and leader epoch in place; outside the CRC. batch holds a whole header. */
 void batch_stamp(uint8_t *batch, int64_t base_offset, int32_t leader_epoch);
-/* Sets LogAppendTime and max_timestamp and makes the CRC right again. */
+/* Sets LogAppendTime and max_timestamp and makes the CRC right again. size: the whole batch. */
 void batch_stamp_append_time(uint8_t *batch, size_t size, int64_t append_time_ms);
-/* Writes all header fields, magic and the CRC over what follows; the records are in place already.
- */
+/* Writes all header fields, magic and the CRC over what follows (header->crc is not used);
+ * header->size bytes are there and the records in place already. */
 void batch_header_write(uint8_t *batch, const struct batch_header *header);
 
 struct record_header {
@@ -90,6 +98,8 @@ struct record {
     struct slice whole; /* the record with its length prefix, as stored */
 };
 
-/* Walks plain records: cursor is a slice that shrinks. ERR_NOT_FOUND at the end. ERR_CORRUPT. */
+/* Walks plain records: cursor is a slice that shrinks. ERR_NOT_FOUND at the end. ERR_CORRUPT, and
+ * the cursor stays; a record whose fields and headers do not fill its length exactly is corrupt. */
 NODISCARD enum err record_next(struct slice *cursor, struct record *out);
+/* Walks record.headers the same way; keys are never null. */
 NODISCARD enum err record_headers_next(struct slice *cursor, struct record_header *out);
