@@ -1,0 +1,253 @@
+// The waist: topics and partitions in words free of any protocol. Every call is asynchronous and may
+// be made on any core; its done runs on the core that made it.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "base/uuid.h"
+#include "broker/settings.h"
+#include "store/store.h"
+
+struct broker;
+struct broker_partition; /* one a partition, the same pointer on every core; lives until no call uses it */
+
+struct broker_options {
+    struct reactor *reactor;
+    struct store *store;
+    struct os *os;
+    struct logger *logger;
+    const struct broker_settings *settings; /* of the file and command line; copied */
+};
+
+/* Reads facts, makes topics and logs; before reactor_run. Makes cluster id and internal topics. */
+NODISCARD enum err broker_open(const struct broker_options *options, struct broker **out,
+                               struct diag *diag);
+/* Refuses new appends, finishes what is in flight, then done on core 0. */
+void broker_drain(struct broker *broker, void (*done)(void *arg), void *arg);
+void broker_close(struct broker *broker);
+
+struct broker *broker_of(struct core *core);
+/* 22 characters of base64url. */
+const char *broker_cluster_id(const struct broker *broker);
+int32_t broker_node_id(const struct broker *broker);
+/* Settings in force on this core: file plus dynamic changes. Valid for this turn. */
+const struct broker_settings *broker_settings_now(struct core *core);
+
+/* --- Topics: every core has its own view, changed by messages; pointers are valid for this turn or
+ * while a reference is held. --- */
+struct broker_topic {
+    _Atomic uint32_t refs;
+    struct uuid id;
+    struct slice name;
+    bool internal;
+    uint32_t partition_count;
+    struct broker_partition **partitions;
+    const struct broker_topic_config *config; /* broker/topic_config.h: effective values */
+    int64_t created_ms;
+};
+
+const struct broker_topic *broker_topic_find(struct core *core, struct slice name);
+const struct broker_topic *broker_topic_find_id(struct core *core, const struct uuid *id);
+const struct broker_topic *broker_topic_ref(const struct broker_topic *topic);
+void broker_topic_unref(const struct broker_topic *topic);
+/* All topics of this core's view in order of name; start with NULL. Stable against changes between
+ * turns because it goes on from a name. */
+const struct broker_topic *broker_topic_after(struct core *core, struct slice name);
+size_t broker_topic_count(struct core *core);
+size_t broker_partition_count_total(struct core *core);
+
+/* What every call begins with. Its memory is the caller's until done. */
+struct broker_call {
+    void (*done)(struct broker_call *call); /* on the core that made the call, never inside it, once */
+    enum err err;                           /* out */
+    struct diag diag;                       /* out: words for a person where err says invalid */
+    /* the broker's */
+    struct core_message message;
+    struct core *origin;
+    struct broker_partition *partition;
+    void (*serve)(struct core *core, struct broker_call *call);
+    struct list node;
+};
+
+struct broker_setting_pair {
+    struct slice name;
+    struct slice value; /* null: back to the default */
+};
+
+/* Done once the topic is durable and every core sees it. ERR_EXISTS, ERR_INVALID (name, counts,
+ * settings: diag says which), ERR_LIMIT. */
+struct broker_topic_create {
+    struct broker_call call;
+    struct slice name;
+    int32_t partition_count;    /* -1: the default */
+    int32_t replication_factor; /* -1: the default; more than the nodes there are: ERR_LIMIT */
+    const struct broker_setting_pair *settings;
+    size_t setting_count;
+    bool validate_only;
+    bool internal;
+    struct uuid out_id;
+    int32_t out_partition_count;
+};
+void broker_topic_create(struct core *core, struct broker_topic_create *create);
+
+struct broker_topic_delete {
+    struct broker_call call;
+    struct uuid id;
+};
+void broker_topic_delete(struct core *core, struct broker_topic_delete *call);
+
+struct broker_topic_grow {
+    struct broker_call call;
+    struct uuid id;
+    int32_t partition_count; /* new total */
+    bool validate_only;
+};
+void broker_topic_grow(struct core *core, struct broker_topic_grow *call);
+
+enum broker_setting_op { BROKER_SETTING_SET, BROKER_SETTING_DELETE, BROKER_SETTING_APPEND,
+                         BROKER_SETTING_SUBTRACT };
+struct broker_setting_change {
+    struct slice name;
+    struct slice value;
+    enum broker_setting_op op;
+};
+/* Of a topic, or (topic_id zero) of the broker; replace_all: settings not named go back to default. */
+struct broker_settings_alter {
+    struct broker_call call;
+    struct uuid topic_id;
+    bool for_broker;
+    bool replace_all;
+    bool validate_only;
+    const struct broker_setting_change *changes;
+    size_t change_count;
+};
+void broker_settings_alter(struct core *core, struct broker_settings_alter *call);
+
+/* --- Partitions --- */
+/* NULL when the topic has no such partition. */
+struct broker_partition *broker_partition_at(const struct broker_topic *topic, int32_t index);
+
+/* Append of one batch. The batch is checked here, on the caller's core: structure, CRC, the topic's rules;
+ * then appended on the partition's core; done when durable (or accepted, for async topics). */
+struct broker_append {
+    struct broker_call call; /* err: CORRUPT, TOO_LARGE, RECORD_INVALID, INVALID, TIMESTAMP, SEQUENCE,
+                                FENCED, DISK_FULL, OFFLINE, BUSY, NOT_FOUND (partition is gone) */
+    struct buf_range batch;  /* a reference is taken for the time of the call */
+    bool internal;           /* from the server itself: control batches and internal topics allowed */
+    int64_t base_offset;     /* out */
+    int64_t append_time_ms;  /* out: -1 unless the topic uses LogAppendTime */
+    int64_t log_start;       /* out */
+    int32_t error_record;    /* out: index in the batch of the record that broke a rule, or -1 */
+    struct store_append store;
+    const struct broker_topic *topic;
+    void *private;
+};
+void broker_append(struct core *core, const struct broker_topic *topic, int32_t partition,
+                   struct broker_append *append);
+
+#define BROKER_EPOCH_ANY (-1)
+
+/* Read of what is visible. */
+struct broker_read {
+    struct broker_call call; /* err: OUT_OF_RANGE, FENCED (epoch old), EPOCH_UNKNOWN, NOT_FOUND, CORRUPT */
+    int64_t offset;
+    int32_t epoch;       /* caller's idea of the leader epoch, or BROKER_EPOCH_ANY */
+    size_t size_max;
+    bool want_one;       /* at least one whole batch, however large */
+    bool want_memory;
+    bool committed;      /* below the last stable offset */
+    /* out */
+    int64_t high_watermark;
+    int64_t last_stable;
+    int64_t log_start;
+    struct store_read store; /* chunks: broker_read_release */
+};
+void broker_read(struct core *core, struct broker_partition *partition, struct broker_read *read);
+void broker_read_release(struct broker_read *read);
+
+/* Tells once when there is something visible at or beyond offset (or the partition is gone or
+ * offline). Arm again after it fired. Stays registered nowhere when not armed. */
+struct broker_watch {
+    struct broker_call call; /* done: it fired, or it was disarmed and err is ERR_CANCELLED */
+    int64_t offset;
+    bool committed;
+    bool armed;              /* on the origin core */
+    struct core_message cancel;
+    struct list waiting;     /* on the partition's core */
+};
+void broker_watch_arm(struct core *core, struct broker_partition *partition,
+                      struct broker_watch *watch);
+/* done follows in any case, with OK or ERR_CANCELLED. */
+void broker_watch_disarm(struct core *core, struct broker_watch *watch);
+
+enum broker_offset_kind {
+    BROKER_OFFSET_TIMESTAMP,
+    BROKER_OFFSET_EARLIEST,
+    BROKER_OFFSET_LATEST,       /* high watermark, or last stable with committed */
+    BROKER_OFFSET_MAX_TIMESTAMP,
+};
+struct broker_offset_find {
+    struct broker_call call;
+    enum broker_offset_kind kind;
+    int64_t timestamp_ms;
+    int32_t epoch;
+    bool committed;
+    int64_t offset;             /* out; -1: none */
+    int64_t found_timestamp_ms; /* out; -1 */
+    int32_t leader_epoch;       /* out; -1 */
+    struct store_lookup store;
+};
+void broker_offset_find(struct core *core, struct broker_partition *partition,
+                        struct broker_offset_find *find);
+
+struct broker_epoch_end {
+    struct broker_call call;
+    int32_t current_epoch; /* of the caller, or BROKER_EPOCH_ANY */
+    int32_t epoch;
+    int32_t out_epoch;
+    int64_t out_end;
+};
+void broker_epoch_end(struct core *core, struct broker_partition *partition,
+                      struct broker_epoch_end *call);
+
+struct broker_trim {
+    struct broker_call call;
+    int64_t offset;    /* new log start; -1: the high watermark */
+    int64_t log_start; /* out */
+};
+void broker_trim(struct core *core, struct broker_partition *partition, struct broker_trim *call);
+
+/* Deletes single records (holes). */
+struct broker_punch {
+    struct broker_call call;
+    const int64_t *offsets;
+    size_t count;
+};
+void broker_punch(struct core *core, struct broker_partition *partition, struct broker_punch *call);
+
+struct broker_partition_state {
+    struct broker_call call;
+    int64_t log_start;
+    int64_t high_watermark;
+    int64_t end;
+    int32_t leader_epoch;
+    uint64_t size_bytes;
+    bool offline;
+};
+void broker_partition_state(struct core *core, struct broker_partition *partition,
+                            struct broker_partition_state *call);
+/* Cheap, from any core, for metadata: the epoch of the leader and whether it is offline. */
+int32_t broker_partition_epoch(const struct broker_partition *partition);
+bool broker_partition_is_offline(const struct broker_partition *partition);
+
+/* --- Producer ids: durable before they are given out, in blocks. --- */
+struct broker_producer_id {
+    struct broker_call call;
+    int64_t producer_id; /* out */
+    int16_t epoch;       /* out */
+};
+void broker_producer_id_get(struct core *core, struct broker_producer_id *call);
+
+/* Disk space of the data folder as last measured. */
+void broker_space(struct broker *broker, uint64_t *out_total_bytes, uint64_t *out_free_bytes);

@@ -1,0 +1,130 @@
+// Classic consumer groups and committed offsets, in words free of any protocol. KIP-62, 134, 345, 394.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "broker/broker.h"
+
+/* Calls go to the group's home core; join and sync are answered when the group says so. Slices must
+ * stay valid until done. Results (members, assignment) stay valid until done returns. */
+struct group_protocol {
+    struct slice name;
+    struct slice metadata;
+};
+
+struct group_member_view {
+    struct slice member_id;
+    struct slice instance_id; /* null: dynamic */
+    struct slice metadata;
+};
+
+struct group_join {
+    struct broker_call call; /* err: MEMBER_ID_REQUIRED (member_id filled), MEMBER_UNKNOWN, PROTOCOL,
+                                SESSION_TIMEOUT, GROUP_ID, GROUP_FULL, FENCED (instance), LOADING */
+    struct slice group_id;
+    struct slice member_id; /* empty: new */
+    struct slice instance_id;
+    struct slice client_id;
+    struct slice client_host;
+    struct slice protocol_type;
+    const struct group_protocol *protocols;
+    size_t protocol_count;
+    int32_t session_timeout_ms;
+    int32_t rebalance_timeout_ms;
+    bool member_id_required; /* version 4 and later */
+    bool skip_assignment_known; /* version 9: static leader may be told to skip */
+    /* out */
+    int32_t generation;
+    struct slice protocol_type_out;
+    struct slice protocol_name;
+    struct slice leader_id;
+    struct slice member_id_out;
+    bool skip_assignment;
+    const struct group_member_view *members; /* only for the leader */
+    size_t member_count;
+    void *private;
+};
+void broker_group_join(struct core *core, struct group_join *join);
+
+struct group_assignment {
+    struct slice member_id;
+    struct slice assignment;
+};
+struct group_sync {
+    struct broker_call call; /* err: MEMBER_UNKNOWN, GENERATION, REBALANCE, PROTOCOL, FENCED, LOADING */
+    struct slice group_id;
+    struct slice member_id;
+    struct slice instance_id;
+    struct slice protocol_type; /* null: not said */
+    struct slice protocol_name;
+    int32_t generation;
+    const struct group_assignment *assignments;
+    size_t assignment_count;
+    struct slice protocol_type_out;
+    struct slice protocol_name_out;
+    struct slice assignment; /* out */
+    void *private;
+};
+void broker_group_sync(struct core *core, struct group_sync *sync);
+
+struct group_heartbeat {
+    struct broker_call call;
+    struct slice group_id;
+    struct slice member_id;
+    struct slice instance_id;
+    int32_t generation;
+};
+void broker_group_heartbeat(struct core *core, struct group_heartbeat *heartbeat);
+
+struct group_leaver {
+    struct slice member_id;   /* empty with an instance_id: whoever has it */
+    struct slice instance_id;
+    enum err err; /* out */
+};
+struct group_leave {
+    struct broker_call call;
+    struct slice group_id;
+    struct group_leaver *leavers;
+    size_t leaver_count;
+};
+void broker_group_leave(struct core *core, struct group_leave *leave);
+
+struct group_offset {
+    struct slice topic;
+    struct uuid topic_id;
+    int32_t partition;
+    int64_t offset;       /* -1: none */
+    int32_t leader_epoch; /* -1: none */
+    struct slice metadata;
+    int64_t commit_ms;    /* -1: now */
+    enum err err;         /* out */
+};
+/* Done when the commit is durable in __consumer_offsets. */
+struct group_commit {
+    struct broker_call call;
+    struct slice group_id;
+    struct slice member_id;
+    struct slice instance_id;
+    int32_t generation; /* -1 with empty member: only while the group is empty */
+    int64_t retention_ms; /* -1: the default */
+    struct group_offset *offsets;
+    size_t offset_count;
+    void *private;
+};
+void broker_group_commit(struct core *core, struct group_commit *commit);
+
+/* Fills the given offsets, or (all) makes a list that stays valid until done returns. */
+struct group_fetch {
+    struct broker_call call;
+    struct slice group_id;
+    struct slice member_id; /* null: not checked */
+    int32_t member_epoch;
+    bool require_stable;
+    bool all;
+    struct group_offset *offsets;
+    size_t offset_count;
+    struct arena arena;
+};
+void broker_group_fetch(struct core *core, struct group_fetch *fetch);
+
+/* Which partition of __consumer_offsets has the group; for tools. Creates nothing. */
+uint32_t broker_group_partition(struct core *core, struct slice group_id);
