@@ -13,8 +13,8 @@ function(leat_room room)
     return()
   endif()
   add_library(leat_${room} STATIC ${sources} ${ROOM_GENERATED})
-  target_compile_options(leat_${room} PUBLIC -iquote ${CMAKE_SOURCE_DIR}/src
-                                             -iquote ${CMAKE_BINARY_DIR}/gen)
+  target_compile_options(leat_${room} PUBLIC "SHELL:-iquote ${CMAKE_SOURCE_DIR}/src"
+                                             "SHELL:-iquote ${CMAKE_BINARY_DIR}/gen")
   target_include_directories(leat_${room} SYSTEM PUBLIC ${ROOM_INCLUDES})
   foreach(used ${LEAT_ROOM_USES_${room}})
     if(TARGET leat_${used})
