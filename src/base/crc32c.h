@@ -8,3 +8,5 @@
 /* crc is 0 or the result for the bytes before. Uses SSE4.2 (three streams) or ARMv8 when the
  * processor has it, else a table. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t size);
+/* The same on every processor and without special instructions; several times slower. */
+uint32_t crc32c_by_table(uint32_t crc, const void *data, size_t size);
