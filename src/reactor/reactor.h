@@ -96,6 +96,23 @@ struct core_message {
  * list, still in order. The message is the receiver's from now on. */
 void core_send(struct core *from, unsigned to, struct core_message *message);
 
+/* From any thread, helpers too: ordered for each sending thread, never lost, never blocks. */
+void core_send_from_outside(struct core *to, struct core_message *message);
+
+/* --- Descriptors: readiness of something that is no connection, such as signals. --- */
+struct core_watch {
+    /* events: EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP; level-triggered. */
+    void (*run)(struct core *core, struct core_watch *watch, uint32_t events);
+    int fd;
+    uint32_t slot; /* the core's own */
+};
+/* The node is the caller's until core_watch_remove; fd stays the caller's. ERR_NO_MEMORY, or what
+ * the kernel said. */
+NODISCARD enum err core_watch_add(struct core *core, struct core_watch *watch, uint32_t events);
+NODISCARD enum err core_watch_set(struct core *core, struct core_watch *watch, uint32_t events);
+/* Events already fetched for it find nobody. Before fd is closed. */
+void core_watch_remove(struct core *core, struct core_watch *watch);
+
 /* --- Blocking work: run on a helper thread, done comes back to this core. --- */
 struct core_work {
     struct os_work work;
@@ -110,6 +127,30 @@ enum core_lane {
     CORE_LANE_COUNT
 };
 void core_work_submit(struct core *core, enum core_lane lane, struct core_work *work);
+
+/* --- Counters of a core: any core may read. --- */
+struct core_metrics {
+    struct metric_counter turns;
+    struct metric_counter sleeps;        /* turns that waited */
+    struct metric_counter wakeups;       /* eventfd signals sent to sleeping cores */
+    struct metric_counter messages;      /* delivered here */
+    struct metric_counter messages_over; /* did not fit into the ring at once */
+    struct metric_counter works;         /* submitted */
+    struct metric_counter accepted;
+    struct metric_counter refused_limit; /* connections_max */
+    struct metric_counter refused_ip;    /* connections_per_ip_max */
+    struct metric_counter refused_memory;
+    struct metric_counter refused_files; /* out of descriptors */
+    struct metric_counter refused_drain; /* the server stops */
+    struct metric_counter closed[8];     /* by enum conn_close_reason */
+    struct metric_counter bytes_in;
+    struct metric_counter bytes_out;
+    struct metric_counter starved;     /* times that input waited for memory */
+    struct metric_counter moved_in;    /* connections that came from other cores */
+    struct metric_counter moved_out;   /* and left for them */
+    struct metric_counter connections; /* here now */
+};
+const struct core_metrics *core_metrics(const struct core *core);
 
 /* --- Load: what placement decides by. Any core may read. --- */
 /* Permille of the last second's turns spent working rather than waiting (smoothed). */
