@@ -5,11 +5,9 @@
 #include "store/store.h"
 
 struct index_entry {
-    int32_t offset_delta; /* to the segment's base offset: last offset of the batch before
-                             position... */
+    int32_t offset_delta; /* last offset of the batch at position, relative to the segment's base */
     uint32_t position;    /* byte position where a batch starts */
-    int64_t
-        timestamp_ms; /* greatest timestamp of all batches before and with the one at position */
+    int64_t timestamp_ms; /* greatest timestamp of all batches up to and with the one at position */
 };
 
 /* Grows by one entry about every interval bytes. */
@@ -27,13 +25,18 @@ void index_deinit(struct index *index);
 /* A batch of size bytes was added at position. Adds an entry when interval_bytes have passed. */
 NODISCARD enum err index_add(struct index *index, int64_t segment_base, uint32_t position,
                              const struct batch_header *header, uint32_t interval_bytes);
-/* Greatest known position whose batch has base_offset <= offset (0 when none). */
+/* Position from which a walk over the batches meets the one that holds offset (0 when not known).
+ */
 uint32_t index_position(const struct index *index, int64_t segment_base, int64_t offset);
 /* Position from which to search for the first record with timestamp >= timestamp_ms. */
 uint32_t index_time_position(const struct index *index, int64_t timestamp_ms);
-/* Bytes of both files as Kafka writes them (8 and 12 byte entries). Caller frees out[i].data. */
-NODISCARD enum err index_encode(const struct index *index, int64_t segment_base,
-                                struct slice out_offsets[1], struct slice out_times[1]);
-/* Checks order and that positions lie below segment_size; ERR_CORRUPT means: rebuild. */
-NODISCARD enum err index_decode(struct index *index, int64_t segment_base, uint32_t segment_size,
-                                struct slice offsets, struct slice times);
+/* Both files as Kafka writes them: 8-byte (offset, position) and 12-byte (timestamp, offset)
+ * entries, appended to growing texts. */
+struct text;
+NODISCARD enum err index_encode(const struct index *index, struct text *out_offsets,
+                                struct text *out_times);
+/* Checks order and that positions lie below segment_size; ERR_CORRUPT means: rebuild. The index
+ * must be empty before; bytes_since and the greatest timestamp are only known up to the last entry.
+ */
+NODISCARD enum err index_decode(struct index *index, uint32_t segment_size, struct slice offsets,
+                                struct slice times);

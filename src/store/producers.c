@@ -1,0 +1,212 @@
+// Idempotent producers of a log: sequence rules, duplicates among the last five batches, snapshots.
+// SPDX-License-Identifier: Apache-2.0
+#include "store/producers.h"
+
+#include <stdlib.h>
+
+#include "base/endian.h"
+#include "base/text.h"
+
+/* Snapshot, little-endian: entry = producer_id i64, last_use_ms i64, epoch i16, batch_count u8,
+ * then batches = base_offset i64, last_offset i64, timestamp_ms i64, first i32, last i32; oldest
+ * use first. */
+#define PRODUCERS_ENTRY_SIZE 19
+#define PRODUCERS_BATCH_SIZE 32
+
+void producers_init(struct producers *producers, uint64_t seed)
+{
+    map_init(&producers->by_id, seed);
+    list_init(&producers->by_use);
+}
+
+static void producers_forget(struct producers *producers, struct producers_entry *entry)
+{
+    map_remove_u64(&producers->by_id, (uint64_t)entry->producer_id);
+    list_remove(&entry->node);
+    free(entry);
+}
+
+void producers_deinit(struct producers *producers)
+{
+    list_for_each_safe (node, following, &producers->by_use)
+        producers_forget(producers, LIST_ENTRY(node, struct producers_entry, node));
+    map_deinit(&producers->by_id);
+}
+
+static struct producers_entry *producers_find(const struct producers *producers, int64_t id)
+{
+    return map_get_u64(&producers->by_id, (uint64_t)id);
+}
+
+/* Sequences run from 0 to INT32_MAX and start again at 0. */
+static int32_t producers_sequence_plus(int32_t sequence, int32_t count)
+{
+    return (int32_t)(((int64_t)sequence + count) & INT32_MAX);
+}
+
+enum err producers_check(const struct producers *producers, const struct batch_header *header,
+                         struct producers_batch *out_batch)
+{
+    if (header->producer_id < 0)
+        return ERR_OK;
+    const struct producers_entry *entry = producers_find(producers, header->producer_id);
+    if (!entry)
+        return ERR_OK;
+    if (header->producer_epoch < entry->epoch)
+        return ERR_FENCED;
+    if (header->attributes & BATCH_CONTROL)
+        return ERR_OK;
+    if (header->producer_epoch > entry->epoch)
+        return header->base_sequence == 0 ? ERR_OK : ERR_SEQUENCE;
+    if (entry->batch_count == 0)
+        return ERR_OK;
+    int32_t last = producers_sequence_plus(header->base_sequence, header->last_offset_delta);
+    for (unsigned i = 0; i < entry->batch_count; i++) {
+        const struct producers_batch *batch = &entry->batches[i];
+        if (batch->sequence_first == header->base_sequence && batch->sequence_last == last) {
+            *out_batch = *batch;
+            return ERR_DUPLICATE;
+        }
+    }
+    int32_t newest = entry->batches[entry->batch_count - 1].sequence_last;
+    return header->base_sequence == producers_sequence_plus(newest, 1) ? ERR_OK : ERR_SEQUENCE;
+}
+
+static struct producers_entry *producers_new(struct producers *producers, int64_t producer_id)
+{
+    struct producers_entry *entry = calloc(1, sizeof(*entry));
+    if (!entry)
+        return NULL;
+    entry->producer_id = producer_id;
+    list_init(&entry->node);
+    if (!map_put_u64(&producers->by_id, (uint64_t)producer_id, entry, NULL)) {
+        free(entry);
+        return NULL;
+    }
+    return entry;
+}
+
+enum err producers_add(struct producers *producers, const struct batch_header *header,
+                       int64_t now_ms)
+{
+    if (header->producer_id < 0)
+        return ERR_OK;
+    struct producers_entry *entry = producers_find(producers, header->producer_id);
+    if (!entry) {
+        entry = producers_new(producers, header->producer_id);
+        if (!entry)
+            return ERR_NO_MEMORY;
+        entry->epoch = header->producer_epoch;
+    }
+    list_remove(&entry->node);
+    list_push_back(&producers->by_use, &entry->node);
+    entry->last_use_ms = now_ms;
+    if (entry->epoch != header->producer_epoch) {
+        entry->epoch = header->producer_epoch;
+        entry->batch_count = 0;
+    }
+    if (header->attributes & BATCH_CONTROL)
+        return ERR_OK;
+    if (entry->batch_count == PRODUCERS_BATCH_COUNT) {
+        memmove(entry->batches, entry->batches + 1,
+                sizeof(entry->batches) - sizeof(*entry->batches));
+        entry->batch_count--;
+    }
+    entry->batches[entry->batch_count++] = (struct producers_batch){
+        .base_offset = header->base_offset,
+        .last_offset = batch_last_offset(header),
+        .timestamp_ms = header->max_timestamp_ms,
+        .sequence_first = header->base_sequence,
+        .sequence_last = producers_sequence_plus(header->base_sequence, header->last_offset_delta),
+    };
+    return ERR_OK;
+}
+
+void producers_expire(struct producers *producers, int64_t before_ms)
+{
+    list_for_each_safe (node, following, &producers->by_use) {
+        struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
+        if (entry->last_use_ms >= before_ms)
+            break;
+        producers_forget(producers, entry);
+    }
+}
+
+void producers_truncate(struct producers *producers, int64_t offset)
+{
+    list_for_each_safe (node, following, &producers->by_use) {
+        struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
+        while (entry->batch_count && entry->batches[entry->batch_count - 1].last_offset >= offset)
+            entry->batch_count--;
+        if (entry->batch_count == 0)
+            producers_forget(producers, entry);
+    }
+}
+
+static void producers_batch_encode(const struct producers_batch *batch, struct text *out)
+{
+    uint8_t bytes[PRODUCERS_BATCH_SIZE];
+    le64_put(bytes, (uint64_t)batch->base_offset);
+    le64_put(bytes + 8, (uint64_t)batch->last_offset);
+    le64_put(bytes + 16, (uint64_t)batch->timestamp_ms);
+    le32_put(bytes + 24, (uint32_t)batch->sequence_first);
+    le32_put(bytes + 28, (uint32_t)batch->sequence_last);
+    text_add(out, slice_make(bytes, sizeof(bytes)));
+}
+
+enum err producers_encode(const struct producers *producers, int64_t offset_limit, struct text *out)
+{
+    list_for_each (node, &producers->by_use) {
+        const struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
+        unsigned count = entry->batch_count;
+        while (count && entry->batches[count - 1].last_offset >= offset_limit)
+            count--;
+        if (count == 0 && entry->batch_count > 0)
+            continue; /* nothing of it is durable yet */
+        uint8_t bytes[PRODUCERS_ENTRY_SIZE];
+        le64_put(bytes, (uint64_t)entry->producer_id);
+        le64_put(bytes + 8, (uint64_t)entry->last_use_ms);
+        le16_put(bytes + 16, (uint16_t)entry->epoch);
+        bytes[18] = (uint8_t)count;
+        text_add(out, slice_make(bytes, sizeof(bytes)));
+        for (unsigned i = 0; i < count; i++)
+            producers_batch_encode(&entry->batches[i], out);
+    }
+    return out->failed ? ERR_NO_MEMORY : ERR_OK;
+}
+
+static void producers_batch_decode(const uint8_t *bytes, struct producers_batch *out)
+{
+    out->base_offset = (int64_t)le64_get(bytes);
+    out->last_offset = (int64_t)le64_get(bytes + 8);
+    out->timestamp_ms = (int64_t)le64_get(bytes + 16);
+    out->sequence_first = (int32_t)le32_get(bytes + 24);
+    out->sequence_last = (int32_t)le32_get(bytes + 28);
+}
+
+enum err producers_decode(struct producers *producers, struct slice bytes, int64_t now_ms)
+{
+    while (bytes.size) {
+        if (bytes.size < PRODUCERS_ENTRY_SIZE)
+            return ERR_CORRUPT;
+        int64_t producer_id = (int64_t)le64_get(bytes.data);
+        unsigned count = bytes.data[18];
+        size_t size = PRODUCERS_ENTRY_SIZE + (size_t)count * PRODUCERS_BATCH_SIZE;
+        if (producer_id < 0 || count > PRODUCERS_BATCH_COUNT || bytes.size < size ||
+            producers_find(producers, producer_id))
+            return ERR_CORRUPT;
+        struct producers_entry *entry = producers_new(producers, producer_id);
+        if (!entry)
+            return ERR_NO_MEMORY;
+        list_push_back(&producers->by_use, &entry->node);
+        /* A clock that went back must not keep it for ever. */
+        entry->last_use_ms = MIN((int64_t)le64_get(bytes.data + 8), now_ms);
+        entry->epoch = (int16_t)le16_get(bytes.data + 16);
+        entry->batch_count = (uint8_t)count;
+        for (unsigned i = 0; i < count; i++)
+            producers_batch_decode(bytes.data + PRODUCERS_ENTRY_SIZE + i * PRODUCERS_BATCH_SIZE,
+                                   &entry->batches[i]);
+        bytes = slice_make(bytes.data + size, bytes.size - size);
+    }
+    return ERR_OK;
+}

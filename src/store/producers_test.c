@@ -1,0 +1,140 @@
+// Tests of the rules for idempotent producers.
+// SPDX-License-Identifier: Apache-2.0
+#include "store/producers.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "base/text.h"
+
+static struct batch_header header_of(int64_t id, int16_t epoch, int32_t sequence, int32_t count,
+                                     int64_t offset)
+{
+    return (struct batch_header){.producer_id = id,
+                                 .producer_epoch = epoch,
+                                 .base_sequence = sequence,
+                                 .last_offset_delta = count - 1,
+                                 .record_count = count,
+                                 .base_offset = offset,
+                                 .max_timestamp_ms = 1};
+}
+
+static enum err offer(struct producers *producers, struct batch_header header, int64_t now_ms)
+{
+    struct producers_batch batch;
+    enum err err = producers_check(producers, &header, &batch);
+    return err ? err : producers_add(producers, &header, now_ms);
+}
+
+static void test_sequences(void **state)
+{
+    struct producers producers;
+    struct producers_batch batch;
+    producers_init(&producers, 1);
+    assert_int_equal(offer(&producers, header_of(-1, -1, -1, 3, 0), 1), ERR_OK);
+    assert_int_equal(offer(&producers, header_of(7, 0, 40, 10, 3), 1), ERR_OK); /* no state: any */
+    assert_int_equal(offer(&producers, header_of(7, 0, 51, 1, 13), 1), ERR_SEQUENCE);
+    assert_int_equal(offer(&producers, header_of(7, 0, 50, 1, 13), 1), ERR_OK);
+    struct batch_header again = header_of(7, 0, 40, 10, 99);
+    assert_int_equal(producers_check(&producers, &again, &batch), ERR_DUPLICATE);
+    assert_int_equal(batch.base_offset, 3);
+    assert_int_equal(batch.last_offset, 12);
+    assert_int_equal(offer(&producers, header_of(7, 0, 40, 9, 99), 1), ERR_SEQUENCE);
+    producers_deinit(&producers);
+}
+
+static void test_five_batches_are_remembered(void **state)
+{
+    struct producers producers;
+    struct producers_batch batch;
+    producers_init(&producers, 1);
+    for (int i = 0; i < 7; i++)
+        assert_int_equal(offer(&producers, header_of(7, 0, i, 1, i), 1), ERR_OK);
+    for (int i = 0; i < 7; i++) {
+        struct batch_header again = header_of(7, 0, i, 1, 99);
+        assert_int_equal(producers_check(&producers, &again, &batch),
+                         i < 2 ? ERR_SEQUENCE : ERR_DUPLICATE);
+    }
+    producers_deinit(&producers);
+}
+
+static void test_epochs_fence(void **state)
+{
+    struct producers producers;
+    producers_init(&producers, 1);
+    assert_int_equal(offer(&producers, header_of(7, 3, 0, 1, 0), 1), ERR_OK);
+    assert_int_equal(offer(&producers, header_of(7, 2, 1, 1, 1), 1), ERR_FENCED);
+    assert_int_equal(offer(&producers, header_of(7, 4, 1, 1, 1), 1), ERR_SEQUENCE);
+    assert_int_equal(offer(&producers, header_of(7, 4, 0, 1, 1), 1), ERR_OK);
+    assert_int_equal(offer(&producers, header_of(7, 3, 1, 1, 2), 1), ERR_FENCED);
+    producers_deinit(&producers);
+}
+
+static void test_sequences_wrap(void **state)
+{
+    struct producers producers;
+    producers_init(&producers, 1);
+    assert_int_equal(offer(&producers, header_of(7, 0, INT32_MAX - 1, 4, 0), 1), ERR_OK);
+    assert_int_equal(offer(&producers, header_of(7, 0, 2, 1, 4), 1), ERR_OK);
+    assert_int_equal(offer(&producers, header_of(7, 0, INT32_MAX, 1, 5), 1), ERR_SEQUENCE);
+    assert_int_equal(offer(&producers, header_of(8, 0, INT32_MAX, 1, 5), 1), ERR_OK);
+    assert_int_equal(offer(&producers, header_of(8, 0, 0, 1, 6), 1), ERR_OK);
+    producers_deinit(&producers);
+}
+
+static void test_expiry_and_truncation(void **state)
+{
+    struct producers producers;
+    producers_init(&producers, 1);
+    assert_int_equal(offer(&producers, header_of(1, 0, 0, 1, 0), 100), ERR_OK);
+    assert_int_equal(offer(&producers, header_of(2, 0, 0, 1, 1), 200), ERR_OK);
+    assert_int_equal(offer(&producers, header_of(1, 0, 1, 1, 2), 300), ERR_OK);
+    producers_expire(&producers, 250);
+    assert_int_equal(producers.by_id.count, 1);
+    producers_truncate(&producers, 2);
+    assert_int_equal(offer(&producers, header_of(1, 0, 1, 1, 2), 300), ERR_OK);
+    producers_truncate(&producers, 0);
+    assert_int_equal(producers.by_id.count, 0);
+    producers_deinit(&producers);
+}
+
+static void test_snapshot_holds_only_what_is_durable(void **state)
+{
+    struct producers producers, again;
+    struct producers_batch batch;
+    struct text text;
+    text_init(&text);
+    producers_init(&producers, 1);
+    producers_init(&again, 2);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(offer(&producers, header_of(7, 1, i, 1, i), 100), ERR_OK);
+    assert_int_equal(offer(&producers, header_of(8, 0, 0, 1, 4), 100), ERR_OK);
+    assert_int_equal(producers_encode(&producers, 3, &text), ERR_OK);
+    assert_int_equal(producers_decode(&again, text_slice(&text), 50), ERR_OK);
+    assert_int_equal(again.by_id.count, 1);
+    struct batch_header next = header_of(7, 1, 3, 1, 3), last = header_of(7, 1, 2, 1, 2);
+    assert_int_equal(producers_check(&again, &next, &batch), ERR_OK);
+    assert_int_equal(producers_check(&again, &last, &batch), ERR_DUPLICATE);
+    producers_expire(&again, 51); /* its time was capped by the clock at decoding */
+    assert_int_equal(again.by_id.count, 0);
+    for (size_t cut = 1; cut < text.size; cut++)
+        assert_int_equal(producers_decode(&again, slice_make(text.data, cut), 50), ERR_CORRUPT);
+    text_deinit(&text);
+    producers_deinit(&again);
+    producers_deinit(&producers);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sequences),
+        cmocka_unit_test(test_five_batches_are_remembered),
+        cmocka_unit_test(test_epochs_fence),
+        cmocka_unit_test(test_sequences_wrap),
+        cmocka_unit_test(test_expiry_and_truncation),
+        cmocka_unit_test(test_snapshot_holds_only_what_is_durable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
