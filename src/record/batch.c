@@ -277,3 +277,22 @@ enum err record_headers_next(struct slice *cursor, struct record_header *out)
     *cursor = rest;
     return ERR_OK;
 }
+
+enum err batch_check_records(const struct batch_header *header, struct slice records)
+{
+    int64_t count = 0;
+    int64_t delta_last = -1;
+    struct record record;
+    enum err err;
+    while ((err = record_next(&records, &record)) == ERR_OK) {
+        if (record.offset_delta <= delta_last)
+            return ERR_CORRUPT;
+        delta_last = record.offset_delta;
+        count++;
+    }
+    if (err != ERR_NOT_FOUND)
+        return err;
+    if (count != header->record_count || delta_last > header->last_offset_delta)
+        return ERR_CORRUPT;
+    return ERR_OK;
+}

@@ -4,10 +4,11 @@
 
 #include "record/codec.h"
 
+/* Borrowed until build_add returns. */
 struct build_record {
-    int64_t timestamp_ms;
-    struct slice key;
-    struct slice value;
+    int64_t timestamp_ms; /* -1: none */
+    struct slice key;     /* may be null */
+    struct slice value;   /* may be null */
     const struct record_header *headers;
     size_t header_count;
 };
@@ -15,27 +16,37 @@ struct build_record {
 /* Collects records, then writes one batch. */
 struct build {
     struct codec_output records;
-    struct batch_header header; /* caller sets attributes, producer fields before build_finish */
-    int level;
+    /* The caller may set attributes, leader epoch and the producer fields before build_finish. */
+    struct batch_header header;
+    int level; /* of the codec in attributes; CODEC_LEVEL_DEFAULT at first */
 };
 
+/* size_max: of the whole batch before compression, in bytes. */
 void build_init(struct build *build, size_t size_max);
 void build_deinit(struct build *build);
+/* As after build_init, but keeps its memory. */
 void build_reset(struct build *build);
-/* ERR_TOO_LARGE when size_max would be exceeded; the record is then not added. */
+/* ERR_TOO_LARGE when size_max (or what a batch can hold at all) would be exceeded; ERR_INVALID: a
+ * header without key, or timestamps further apart than 64 bits; ERR_NO_MEMORY. The record is then
+ * not added. */
 NODISCARD enum err build_add(struct build *build, const struct build_record *record);
-/* Writes the whole batch (base offset 0) to out; ERR_INVALID without records. */
+/* Appends the whole batch (base offset 0) to out. ERR_INVALID without records or with a level the
+ * codec does not have; ERR_UNSUPPORTED: unknown codec; ERR_TOO_LARGE, ERR_NO_MEMORY. After an error
+ * out has the size it had. The records stay until build_reset. */
 NODISCARD enum err build_finish(struct build *build, struct codec_output *out);
 
 /* Tells whether the record at offset is deleted. */
 typedef bool (*build_deleted_fn)(void *arg, int64_t offset);
 
-/* A copy of batch without the deleted records: same base offset, last offset delta, sequences,
- * producer fields, codec and timestamps type; the deleted bytes are not in it; valid CRC. When all
- * are deleted an empty batch (record_count 0) is written. ERR_CORRUPT, ERR_TOO_LARGE,
- * ERR_NO_MEMORY. */
+/* Appends a copy of batch without the deleted records: same base offset, last offset delta,
+ * sequences, producer fields, timestamps and codec; the deleted bytes are not in it; valid CRC.
+ * When all are deleted an empty batch is written: record_count 0, no records and no codec.
+ * out->size_max bounds the decompressed records as well as the result. ERR_TRUNCATED, ERR_CORRUPT
+ * (the CRC is checked first, so that damage is never made to look right), ERR_UNSUPPORTED,
+ * ERR_TOO_LARGE, ERR_NO_MEMORY; out then has the size it had. */
 NODISCARD enum err build_without(struct slice batch, build_deleted_fn deleted, void *arg,
                                  struct codec_output *out);
-/* Same records under another codec (topic's compression.type). */
+/* Appends the same records under another codec (topic's compression.type). Bounds and errors as
+ * build_without; ERR_INVALID: level. */
 NODISCARD enum err build_recompressed(struct slice batch, enum batch_codec codec, int level,
                                       struct codec_output *out);
