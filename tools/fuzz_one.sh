@@ -13,5 +13,5 @@ corpus="$root/fuzz/corpus/$name"
 [ -d "$corpus" ] || { echo "fuzz_one: no corpus at fuzz/corpus/$name" >&2; exit 1; }
 mkdir -p "$finds"
 # Files named crash-* or timeout-* beside the binary are the inputs that failed.
-exec "$binary" "-max_total_time=$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=0 \
-    -verbosity=0 "-artifact_prefix=$binary." "$finds" "$corpus"
+exec "$binary" "-max_total_time=$seconds" -timeout=10 -rss_limit_mb=1024 \
+    -verbosity=0 -print_final_stats=0 "-artifact_prefix=$binary." "$finds" "$corpus"

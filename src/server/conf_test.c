@@ -251,8 +251,8 @@ static void test_includes_are_bounded(void **state)
 {
     struct fixture *fixture = *state;
     struct fake_file files[SERVER_CONF_INCLUDE_DEPTH_MAX + 2] = {0};
-    char paths[COUNT_OF(files)][16];
-    char twice[COUNT_OF(files)][48];
+    char paths[COUNT_OF(files)][32];
+    char twice[COUNT_OF(files)][64];
     for (int i = 0; i <= SERVER_CONF_INCLUDE_DEPTH_MAX; i++) {
         snprintf(paths[i], sizeof(paths[i]), "conf/%d", i);
         snprintf(twice[i], sizeof(twice[i]), "include '%d'\ninclude '%d'", i + 1, i + 1);
