@@ -125,6 +125,7 @@ static void check_random_operations(bool numbers)
         model_get(model, &model->items[i]);
     model_walk(model, 1);
     assert_int_equal(model->map.count, 0);
+    assert_int_equal(model->map.used, 0); /* the last tombstone goes with the last value */
     model_free(model);
 }
 
