@@ -88,6 +88,7 @@ static void test_array(void **state)
     uint64_t *numbers = arena_alloc_array(&arena, 100, sizeof(*numbers));
     for (int i = 0; i < 100; i++)
         assert_int_equal(numbers[i], 0);
+    assert_null(arena_alloc_array(&arena, SIZE_MAX / 8 + 1, 8));
     assert_null(arena_alloc_array(&arena, SIZE_MAX / 2, 3));
     assert_non_null(arena_alloc_array(&arena, 0, 8));
     arena_deinit(&arena);

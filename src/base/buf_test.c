@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/poison.h"
 #include "base/ring.h"
 
 #define KIB ((size_t)1024)
@@ -119,6 +120,40 @@ static void test_memory_beyond_what_is_kept_goes_back(void **state)
     assert_int_equal(budget_used(&fixture->budget), used);
 }
 
+static void test_given_up_pages_of_a_slab_are_gone(void **state)
+{
+    struct budget budget;
+    budget_init(&budget, MIB);
+    struct buf_pool *pool = buf_pool_new(&budget, 0);
+    struct buf *buf = buf_pool_get(pool, 4 * KIB);
+    struct buf *holds_slab = buf_pool_get(pool, 4 * KIB);
+    uint8_t *data = buf->data;
+    memset(data, 'x', 4 * KIB);
+    buf_unref(buf);
+    /* mapped still, because its slab is: but the kernel has taken the page */
+    assert_int_equal(data[0], 0);
+    assert_int_equal(data[4 * KIB - 1], 0);
+    assert_int_equal(budget_used(&budget), 4 * KIB);
+    buf_unref(holds_slab);
+    buf_pool_free(pool);
+}
+
+static void test_free_memory_is_out_of_bounds(void **state)
+{
+#ifdef __SANITIZE_ADDRESS__
+    struct fixture *fixture = *state;
+    struct buf *buf = buf_pool_get(fixture->pool, 4 * KIB);
+    assert_false(__asan_address_is_poisoned(buf->data + 100));
+    buf_unref(buf);
+    assert_true(__asan_address_is_poisoned(buf->data + 100));
+    assert_ptr_equal(buf_pool_get(fixture->pool, 4 * KIB), buf);
+    assert_false(__asan_address_is_poisoned(buf->data + 100));
+    buf_unref(buf);
+#else
+    skip();
+#endif
+}
+
 static void test_pressure_takes_what_is_kept(void **state)
 {
     struct fixture *fixture = *state;
@@ -227,6 +262,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_freed_memory_is_used_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_beyond_what_is_kept_goes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pressure_takes_what_is_kept, setup, teardown),
+        cmocka_unit_test(test_given_up_pages_of_a_slab_are_gone),
+        cmocka_unit_test_setup_teardown(test_free_memory_is_out_of_bounds, setup, teardown),
         cmocka_unit_test(test_pool_outlives_its_buffers),
         cmocka_unit_test(test_buffers_without_a_pool),
         cmocka_unit_test(test_other_threads_send_buffers_home),

@@ -102,6 +102,9 @@ static void test_too_large(void **state)
     data[4] = 0x0f;
     assert_int_equal(varint_u32_get(data, sizeof(data), &narrow), 5);
     assert_int_equal(narrow, UINT32_MAX);
+    assert_int_equal(varint_u32_get((const uint8_t *)"\x80\x80\x80\x80\x80\x00", 6, &narrow), 0);
+    static const uint8_t padded[] = {[0 ... 9] = 0x80, [10] = 0};
+    assert_int_equal(varint_u64_get(padded, sizeof(padded), &wide), 0);
     /* longer than needed is accepted, as Kafka does */
     assert_int_equal(varint_u32_get((const uint8_t *)"\x80\x00", 2, &narrow), 2);
     assert_int_equal(narrow, 0);
