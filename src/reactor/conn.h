@@ -55,8 +55,9 @@ struct conn_limits {
     unsigned frame_timeout_ms; /* from the first byte of an incomplete frame to its last, extended
                                   by progress of at least frame_rate_min bytes a second; 0: none */
     unsigned frame_rate_min;
-    size_t output_size_max;          /* bytes queued: above it conn_output_full is true */
-    unsigned connections_max;        /* of this listener; 0: none */
+    unsigned output_timeout_ms; /* the peer took no byte of queued output; 0: idle_timeout_ms */
+    size_t output_size_max;     /* bytes queued: above it conn_output_full is true */
+    unsigned connections_max;   /* of this listener; 0: none */
     unsigned connections_per_ip_max; /* 0: none */
 };
 
@@ -72,7 +73,7 @@ struct listener_options {
 NODISCARD enum err listener_open(struct core *core, const struct listener_options *options,
                                  struct listener **out, struct diag *diag);
 void listener_address(const struct listener *listener, struct sockaddr_storage *out);
-/* Accepts no more; its connections live on. */
+/* Accepts no more; its connections live on. On core 0. reactor_close closes those left open. */
 void listener_close(struct listener *listener);
 
 struct core *conn_core(const struct conn *conn);
@@ -100,7 +101,7 @@ void conn_resume(struct conn *conn);
 void conn_hold(struct conn *conn);
 void conn_release(struct conn *conn);
 
-/* After queued output is sent (bounded time); on_close follows later, never inside this call. */
+/* After queued output is sent (at most 5 s); on_close follows later, never inside this call. */
 void conn_close(struct conn *conn);
 /* At once, dropping output. */
 void conn_abort(struct conn *conn, enum conn_close_reason reason);

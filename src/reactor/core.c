@@ -194,6 +194,7 @@ static void core_turn(struct core *core, int64_t timeout_ns)
     int count = core_wait(core, timeout_ns);
     core->turn++;
     metric_add(&core->metrics.turns, 1);
+    conn_core_turn(core);
     core_work_run_inline(core);
     core_watch_dispatch(core, count);
     core_run_timers(core);
@@ -221,6 +222,7 @@ bool core_settle(struct core *core)
     if (!core_has_tasks(core) && !core_message_waiting(core) && core->over_count == 0)
         return false;
     core->turn++;
+    conn_core_turn(core);
     core_work_run_inline(core);
     core_message_drain(core);
     core_run_tasks(core);

@@ -47,6 +47,12 @@ struct core_load {
     _Atomic uint64_t asleep_since_ns; /* 0: awake */
 };
 
+/* A buffer that is filled from the front and handed out in ranges. */
+struct core_fill {
+    struct buf *buf;
+    uint32_t used;
+};
+
 /* The part of a core that connections use (conn*.c). */
 struct core_conns {
     struct list all;
@@ -55,14 +61,14 @@ struct core_conns {
     struct core_task flush_task;
     struct list starved; /* wait for memory to read into */
     struct core_timer starved_timer;
-    struct buf *input; /* shared by connections that have nothing buffered */
-    uint32_t input_used;
-    struct buf *output; /* copied output of connections that are not blocked */
-    uint32_t output_used;
+    struct core_fill input;  /* for connections that have nothing buffered */
+    struct core_fill output; /* copied output of connections that are not blocked */
+    uint64_t input_turn;
+    size_t input_in_turn;
     struct conn_chunk *chunks_free;
     unsigned chunks_free_count;
-    struct core_message message; /* drain orders */
-    struct core_message message_abort;
+    struct core_message drain_message;
+    struct core_message abort_message;
 };
 
 struct core {
@@ -113,16 +119,16 @@ struct core {
 
 enum reactor_bulk { REACTOR_BULK_NONE, REACTOR_BULK_STARTING, REACTOR_BULK_ON, REACTOR_BULK_OFF };
 
-/* Everything about draining and counting connections lives on core 0. */
+/* Counts and drains all connections; core 0, but for the flags. */
 struct reactor_conns {
     size_t count;
+    struct list listeners;
     _Atomic bool draining;
     _Atomic bool aborting;
     struct core_timer timer;
     struct core_task done_task;
     void (*done)(void *arg);
     void *done_arg;
-    bool done_pending;
 };
 
 struct balance;
@@ -130,6 +136,7 @@ struct balance;
 struct reactor {
     struct reactor_options options;
     struct core **cores;
+    bool is_open;
     _Atomic bool stopping;
     _Atomic bool over; /* the loops have ended: work runs inline */
     struct os_queue *bulk_queue;
@@ -169,5 +176,11 @@ void core_work_stop(struct reactor *reactor);
 /* conn.c */
 void conn_core_init(struct core *core);
 void conn_core_deinit(struct core *core);
+/* At the start of a turn: output that waited for this turn's budget. */
+void conn_core_turn(struct core *core);
+/* conn_move.c */
+void conn_abort_all(struct core *core);
+/* listener.c */
+void listener_free_all(struct reactor *reactor);
 /* balance.c */
 void balance_free(struct balance *balance);

@@ -18,6 +18,8 @@ static struct core *reactor_core_new(void)
     return core;
 }
 
+static void reactor_settle(struct reactor *reactor);
+
 enum err reactor_open(const struct reactor_options *options, struct reactor **out)
 {
     CHECK(options->core_count > 0);
@@ -26,6 +28,7 @@ enum err reactor_open(const struct reactor_options *options, struct reactor **ou
     if (!reactor)
         return err;
     reactor->options = *options;
+    list_init(&reactor->conns.listeners);
     reactor->cores = calloc(options->core_count, sizeof(struct core *));
     if (!reactor->cores)
         goto fail;
@@ -38,6 +41,7 @@ enum err reactor_open(const struct reactor_options *options, struct reactor **ou
         if (err != ERR_OK)
             goto fail;
     }
+    reactor->is_open = true;
     *out = reactor;
     return ERR_OK;
 fail:
@@ -45,14 +49,30 @@ fail:
     return err;
 }
 
+/* Callbacks that were promised come, in single file: completions, and what they send. */
+static void reactor_settle(struct reactor *reactor)
+{
+    bool had_some = true;
+    atomic_store(&reactor->over, true);
+    core_work_stop(reactor);
+    for (unsigned i = 0; i < reactor->options.core_count; i++)
+        conn_abort_all(reactor->cores[i]);
+    for (unsigned round = 0; had_some && round < REACTOR_SETTLE_ROUNDS_MAX; round++) {
+        had_some = false;
+        for (unsigned i = 0; i < reactor->options.core_count; i++)
+            had_some = core_settle(reactor->cores[i]) || had_some;
+    }
+}
+
 void reactor_close(struct reactor *reactor)
 {
     if (!reactor)
         return;
     unsigned count = reactor->cores ? reactor->options.core_count : 0;
-    if (count > 0)
-        core_work_stop(reactor);
+    if (reactor->is_open)
+        reactor_settle(reactor);
     balance_free(reactor->balance);
+    listener_free_all(reactor);
     for (unsigned i = 0; i < count; i++) {
         if (reactor->cores[i])
             core_deinit(reactor->cores[i]);
@@ -66,19 +86,6 @@ void reactor_close(struct reactor *reactor)
 static void reactor_core_main(void *arg)
 {
     core_loop(arg);
-}
-
-/* Callbacks that were promised come, in single file: completions, and what they send. */
-static void reactor_settle(struct reactor *reactor)
-{
-    bool had_some = true;
-    atomic_store(&reactor->over, true);
-    core_work_stop(reactor);
-    for (unsigned round = 0; had_some && round < REACTOR_SETTLE_ROUNDS_MAX; round++) {
-        had_some = false;
-        for (unsigned i = 0; i < reactor->options.core_count; i++)
-            had_some = core_settle(reactor->cores[i]) || had_some;
-    }
 }
 
 void reactor_run(struct reactor *reactor)

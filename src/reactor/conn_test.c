@@ -1,0 +1,349 @@
+// Tests of connections over loopback: input, output, pausing, closing.
+// SPDX-License-Identifier: Apache-2.0
+#include "reactor/conn_fixture.h"
+
+#include <fcntl.h>
+
+static uint64_t bytes_in(const struct app *app)
+{
+    return metric_get(&core_metrics(app->core)->bytes_in);
+}
+
+static void echo_at_every_split(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    static const char text[] = "\0\0\0\5hello\0\0\0\0\0\0\0\3abc\0\0\0\1x";
+    const uint8_t *data = (const uint8_t *)text;
+    const size_t size = sizeof(text) - 1;
+    int fd = client_connect(app);
+    for (unsigned mode = APP_ECHO_COPY; mode <= APP_ECHO_RANGE; mode++) {
+        app->mode = mode;
+        for (size_t split = 1; split < size; split++) {
+            char back[sizeof(text)];
+            uint64_t before = bytes_in(app);
+            client_send(app, fd, slice_make(data, split));
+            PUMP_UNTIL(app, bytes_in(app) == before + split);
+            client_send(app, fd, slice_make(data + split, size - split));
+            assert_int_equal(client_recv(app, fd, back, size), size);
+            assert_memory_equal(back, text, size);
+            assert_null(app->conn->in); /* idle: holds nothing */
+        }
+    }
+    close(fd);
+    PUMP_UNTIL(app, app->closed == 1);
+    assert_int_equal(app->reason, CONN_CLOSED_BY_PEER);
+    app_free(app);
+}
+
+static void big_frames_arrive_in_one_piece(void **state)
+{
+    static const uint32_t sizes[] = {70000, 3000000, 65532, 65536, 1 << 20, 5, 8000000, 4093};
+    struct app *app = app_new(NULL, 1);
+    app->mode = APP_ECHO_RANGE;
+    int fd = client_connect(app);
+    for (unsigned i = 0; i < COUNT_OF(sizes); i++) {
+        size_t size = 4 + (size_t)sizes[i];
+        uint8_t *frame = frame_new(sizes[i], i);
+        uint8_t *back = malloc(size);
+        unsigned calls = app->calls;
+        client_send(app, fd, slice_make(frame, size));
+        assert_int_equal(client_recv(app, fd, back, size), size);
+        assert_memory_equal(frame, back, size);
+        assert_in_range(app->calls - calls, 1, 3); /* not once a packet */
+        free(frame);
+        free(back);
+    }
+    close(fd);
+    app_free(app);
+}
+
+static void referenced_input_is_never_overwritten(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    app->mode = APP_KEEP;
+    int fds[3];
+    for (unsigned i = 0; i < 3; i++)
+        fds[i] = client_connect(app);
+    for (unsigned i = 0; i < 1500; i++) {
+        uint32_t payload = i % 97 == 0 ? 100000 : i * 7919 % 3000;
+        uint8_t *frame = frame_new(payload, i);
+        size_t cut = i % 3 ? (payload + 4) / 2 : 3; /* arrives in two parts */
+        client_send(app, fds[i % 3], slice_make(frame, cut));
+        client_send(app, fds[i % 3], slice_make(frame + cut, payload + 4 - cut));
+        free(frame);
+    }
+    PUMP_UNTIL(app, app->frames == 1500);
+    for (unsigned i = 0; i < app->kept_count; i++)
+        assert_true(app_hash(buf_range_slice(app->kept[i])) == app->kept_hash[i]);
+    for (unsigned i = 0; i < 3; i++)
+        close(fds[i]);
+    app_free(app);
+}
+
+static void small_frames_share_one_buffer(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    uint8_t *frame = frame_new(100, 1), back[104];
+    int fds[50];
+    for (unsigned i = 0; i < COUNT_OF(fds); i++)
+        fds[i] = client_connect(app);
+    size_t idle = budget_used(&app->budget);
+    assert_true(idle <= COUNT_OF(fds) * 1024);
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 0; i < COUNT_OF(fds); i++) {
+            client_send(app, fds[i], slice_make(frame, 104));
+            assert_int_equal(client_recv(app, fds[i], back, 104), 104);
+        }
+    }
+    assert_true(budget_used(&app->budget) <= idle + 3 * CONN_BUFFER_SIZE);
+    for (unsigned i = 0; i < COUNT_OF(fds); i++) /* beginnings are put aside */
+        client_send(app, fds[i], slice_make(frame, 50));
+    core_run_once(app->core, 0);
+    assert_true(budget_used(&app->budget) <=
+                idle + 3 * CONN_BUFFER_SIZE + COUNT_OF(fds) * CONN_STASH_BUFFER_SIZE);
+    for (unsigned i = 0; i < COUNT_OF(fds); i++) {
+        client_send(app, fds[i], slice_make(frame + 50, 54));
+        assert_int_equal(client_recv(app, fds[i], back, 104), 104);
+        assert_memory_equal(frame, back, 104);
+        close(fds[i]);
+    }
+    free(frame);
+    app_free(app);
+}
+
+static void fill_output(struct app *app, struct conn *conn, struct buf_range frame)
+{
+    uint8_t block[1000];
+    for (unsigned i = 0; !conn_output_full(conn) && i < 100000; i++) {
+        memset(block, (int)(app->calls + i), sizeof(block));
+        assert_true(conn_write(conn, slice_make(block, sizeof(block))));
+    }
+    assert_true(conn_output_full(conn));
+}
+
+static void full_output_presses_back_and_drains(void **state)
+{
+    struct app *app = app_new(&(struct conn_limits){.output_size_max = 8 << 20}, 1);
+    static uint8_t sink[1 << 16];
+    app->mode = APP_CUSTOM;
+    app->custom = fill_output;
+    int fd = client_connect(app);
+    uint8_t *frame = frame_new(1, 0);
+    client_send(app, fd, slice_make(frame, 5));
+    PUMP_UNTIL(app, app->frames == 1);
+    for (unsigned i = 0; i < 50; i++) /* into the kernel's buffers, a share a turn */
+        core_run_once(app->core, 0);
+    assert_true(conn_output_size(app->conn) > 0);
+    assert_true(app->conn->is_blocked);
+    assert_int_equal(app->drains, 0);
+    size_t expected = 8389000, got = 0; /* the first multiple of 1000 above 8 MiB */
+    while (got < expected) {
+        size_t part = client_recv(app, fd, sink, MIN(sizeof(sink), expected - got));
+        assert_true(part > 0);
+        for (size_t i = 0; i < part; i++)
+            assert_int_equal(sink[i], (uint8_t)(1 + (got + i) / 1000));
+        got += part;
+    }
+    PUMP_UNTIL(app, app->drains == 1);
+    assert_int_equal(conn_output_size(app->conn), 0);
+    assert_false(conn_output_full(app->conn));
+    free(frame);
+    close(fd);
+    app_free(app);
+}
+
+struct test_file {
+    struct conn_file file;
+    unsigned closed;
+};
+
+static void test_file_close(struct conn_file *file)
+{
+    close(file->fd);
+    CONTAINER_OF(file, struct test_file, file)->closed++;
+}
+
+#define TEST_FILE_SIZE 3000000
+static struct test_file the_file;
+
+static void send_file(struct app *app, struct conn *conn, struct buf_range frame)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(conn_write(conn, SLICE_LITERAL("head")));
+        atomic_fetch_add(&the_file.file.refs, 1);
+        assert_true(conn_write_file(conn, &the_file.file, 100, TEST_FILE_SIZE - 100));
+        assert_true(conn_write(conn, SLICE_LITERAL("tail")));
+    }
+}
+
+static void files_go_out_between_bytes(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    char path[] = "/tmp/leat-conn-test-XXXXXX";
+    uint8_t *content = frame_new(TEST_FILE_SIZE - 4, 7);
+    size_t part = 8 + TEST_FILE_SIZE - 100;
+    uint8_t *back = malloc(part);
+    the_file = (struct test_file){{1, mkstemp(path), test_file_close}, 0};
+    assert_true(the_file.file.fd >= 0);
+    unlink(path);
+    assert_int_equal(write(the_file.file.fd, content, TEST_FILE_SIZE), TEST_FILE_SIZE);
+    app->mode = APP_CUSTOM;
+    app->custom = send_file;
+    int fd = client_connect(app);
+    client_send(app, fd, slice_make("\0\0\0", 4));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(client_recv(app, fd, back, part), part);
+        assert_memory_equal(back, "head", 4);
+        assert_memory_equal(back + 4, content + 100, TEST_FILE_SIZE - 100);
+        assert_memory_equal(back + part - 4, "tail", 4);
+    }
+    assert_int_equal(atomic_load(&the_file.file.refs), 1);
+    /* A file that is shorter than promised ends the connection: nothing can be made up. */
+    assert_int_equal(ftruncate(the_file.file.fd, 1000), 0);
+    client_send(app, fd, slice_make("\0\0\0", 4));
+    assert_int_equal(client_recv(app, fd, back, part), 4 + 900);
+    PUMP_UNTIL(app, app->closed == 1);
+    assert_int_equal(app->reason, CONN_CLOSED_ERROR);
+    assert_int_equal(atomic_load(&the_file.file.refs), 1);
+    close(the_file.file.fd);
+    free(content);
+    free(back);
+    close(fd);
+    app_free(app);
+}
+
+static void paused_input_waits(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    uint8_t *frame = frame_new(10, 1);
+    app->mode = APP_PAUSE;
+    int fd = client_connect(app);
+    for (unsigned i = 0; i < 5; i++)
+        client_send(app, fd, slice_make(frame, 14));
+    for (unsigned i = 1; i <= 5; i++) {
+        PUMP_UNTIL(app, app->frames == i);
+        for (unsigned turn = 0; turn < 5; turn++)
+            core_run_once(app->core, 0);
+        assert_int_equal(app->frames, i);
+        conn_pause(app->conn); /* counted */
+        conn_resume(app->conn);
+        core_run_once(app->core, 0);
+        assert_int_equal(app->frames, i);
+        conn_resume(app->conn);
+    }
+    uint64_t turns = metric_get(&core_metrics(app->core)->sleeps);
+    conn_pause(app->conn);
+    client_send(app, fd, slice_make(frame, 14));
+    pump(app);
+    pump(app); /* readiness of a paused connection does not keep the core awake */
+    pump(app);
+    assert_true(metric_get(&core_metrics(app->core)->sleeps) >= turns + 2);
+    assert_int_equal(app->frames, 5);
+    conn_resume(app->conn);
+    PUMP_UNTIL(app, app->frames == 6);
+    conn_resume(app->conn);
+    free(frame);
+    close(fd);
+    app_free(app);
+}
+
+static void write_and_close(struct app *app, struct conn *conn, struct buf_range frame)
+{
+    static uint8_t block[1 << 20];
+    for (unsigned i = 0; i < 6; i++)
+        assert_true(conn_write(conn, slice_make(block, sizeof(block))));
+    unsigned closed = app->closed;
+    conn_close(conn);
+    assert_int_equal(app->closed, closed); /* later, never inside the call */
+    assert_false(conn_write(conn, SLICE_LITERAL("more")));
+}
+
+static void write_and_abort(struct app *app, struct conn *conn, struct buf_range frame)
+{
+    assert_true(conn_write(conn, SLICE_LITERAL("never sent")));
+    unsigned closed = app->closed;
+    conn_abort(conn, CONN_CLOSED_SLOW);
+    assert_int_equal(app->closed, closed);
+}
+
+static void close_sends_what_is_queued(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    uint8_t *sink = malloc(7 << 20);
+    app->mode = APP_CUSTOM;
+    app->custom = write_and_close;
+    int fd = client_connect(app);
+    client_send(app, fd, slice_make("\0\0\0\0\0\0\0", 8)); /* the second is not looked at */
+    assert_int_equal(client_recv(app, fd, sink, 7 << 20), 6 << 20);
+    PUMP_UNTIL(app, app->closed == 1);
+    assert_int_equal(app->reason, CONN_CLOSED_BY_US);
+    assert_int_equal(app->frames, 1);
+    close(fd);
+    app->custom = write_and_abort;
+    fd = client_connect(app);
+    client_send(app, fd, slice_make("\0\0\0", 4));
+    assert_int_equal(client_recv(app, fd, sink, 100), 0);
+    PUMP_UNTIL(app, app->closed == 2);
+    assert_int_equal(app->reason, CONN_CLOSED_SLOW);
+    close(fd);
+    free(sink);
+    app_free(app);
+}
+
+/* A peer that has finished sending still gets its answers. */
+static void half_closed_peers_get_their_answers(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    uint8_t *frame = frame_new(2000000, 3);
+    uint8_t *back = malloc(2000004);
+    int fd = client_connect(app);
+    client_send(app, fd, slice_make(frame, 2000004));
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    assert_int_equal(client_recv(app, fd, back, 2000004), 2000004);
+    assert_memory_equal(frame, back, 2000004);
+    PUMP_UNTIL(app, app->closed == 1);
+    assert_int_equal(app->reason, CONN_CLOSED_BY_PEER);
+    close(fd);
+    free(frame);
+    free(back);
+    app_free(app);
+}
+
+static void without_memory_input_waits(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    uint8_t *frame = frame_new(1000000, 9);
+    uint8_t *back = malloc(1000004);
+    app->mode = APP_ECHO_RANGE;
+    int fd = client_connect(app);
+    size_t taken = app->budget.size_max - budget_used(&app->budget) - 300000;
+    assert_true(budget_charge(&app->budget, taken));
+    client_send(app, fd, slice_make(frame, 200000));
+    PUMP_UNTIL(app, metric_get(&core_metrics(app->core)->starved) >= 2);
+    assert_int_equal(app->frames, 0);
+    budget_release(&app->budget, taken);
+    client_send(app, fd, slice_make(frame + 200000, 800004));
+    assert_int_equal(client_recv(app, fd, back, 1000004), 1000004);
+    assert_memory_equal(frame, back, 1000004);
+    free(frame);
+    free(back);
+    close(fd);
+    app_free(app);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(echo_at_every_split),
+        cmocka_unit_test(big_frames_arrive_in_one_piece),
+        cmocka_unit_test(referenced_input_is_never_overwritten),
+        cmocka_unit_test(small_frames_share_one_buffer),
+        cmocka_unit_test(full_output_presses_back_and_drains),
+        cmocka_unit_test(files_go_out_between_bytes),
+        cmocka_unit_test(paused_input_waits),
+        cmocka_unit_test(close_sends_what_is_queued),
+        cmocka_unit_test(half_closed_peers_get_their_answers),
+        cmocka_unit_test(without_memory_input_waits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
