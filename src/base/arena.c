@@ -7,8 +7,8 @@
 #include "base/poison.h"
 
 #define ARENA_ALIGNMENT      16
-#define ARENA_CHUNK_SIZE_MIN 2048
-#define ARENA_CHUNK_SIZE_MAX (64 * 1024)
+#define ARENA_CHUNK_SIZE_MIN ((size_t)2048)
+#define ARENA_CHUNK_SIZE_MAX ((size_t)64 * 1024)
 
 struct arena_chunk {
     struct arena_chunk *next;

@@ -49,7 +49,7 @@ static size_t escape(struct slice from, bool plain, char out[LOG_ESCAPE_SIZE_MAX
         uint8_t byte = from.data[i];
         out[size++] = '\\';
         if (byte == '\n' || byte == '\t' || byte == '\r') {
-            out[size++] = byte == '\n' ? 'n' : byte == '\t' ? 't' : 'r';
+            out[size++] = (char)(byte == '\n' ? 'n' : byte == '\t' ? 't' : 'r');
             continue;
         }
         out[size++] = 'x';
