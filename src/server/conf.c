@@ -40,7 +40,7 @@ static enum err parse_file(struct parser *parser, const char *path);
 static enum err parse_pairs(struct parser *parser, bool *out_closed);
 static enum err parse_value(struct parser *parser, struct server_conf_value *out);
 
-enum err server_conf_parse(struct slice bytes, const char *name,
+enum err server_conf_parse(const struct server_conf_text *text,
                            const struct server_conf_source *source, struct arena *arena,
                            struct server_conf_value *out, struct diag *diag)
 {
@@ -51,12 +51,12 @@ enum err server_conf_parse(struct slice bytes, const char *name,
         .diag = diag,
         .scope = &scope,
     };
-    enum err err = parse_text(&parser, name, bytes);
+    enum err err = parse_text(&parser, text->name, text->bytes);
     if (err)
         return err;
     *out = (struct server_conf_value){
         .type = SERVER_CONF_MAP,
-        .place = {.file = name, .line = 1, .column = 1},
+        .place = {.file = text->name, .line = 1, .column = 1},
         .pairs = scope.first,
     };
     return ERR_OK;
@@ -66,11 +66,9 @@ enum err server_conf_parse_file(const char *path, const struct server_conf_sourc
                                 struct arena *arena, struct server_conf_value *out,
                                 struct diag *diag)
 {
-    struct slice bytes;
-    enum err err = source->read(source->arg, path, arena, &bytes, diag);
-    if (err)
-        return err;
-    return server_conf_parse(bytes, path, source, arena, out, diag);
+    struct server_conf_text text = {.name = path};
+    enum err err = source->read(source->arg, path, arena, &text.bytes, diag);
+    return err ? err : server_conf_parse(&text, source, arena, out, diag);
 }
 
 bool server_conf_key_equal(struct slice key, const char *name)

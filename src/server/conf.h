@@ -79,8 +79,12 @@ struct server_conf_source {
 NODISCARD enum err server_conf_parse_file(const char *path, const struct server_conf_source *source,
                                           struct arena *arena, struct server_conf_value *out,
                                           struct diag *diag);
-/* The same for bytes at hand; name stands for the file in messages. */
-NODISCARD enum err server_conf_parse(struct slice bytes, const char *name,
+/* The same for bytes at hand. */
+struct server_conf_text {
+    const char *name; /* stands for the file in messages; includes are relative to it */
+    struct slice bytes;
+};
+NODISCARD enum err server_conf_parse(const struct server_conf_text *text,
                                      const struct server_conf_source *source, struct arena *arena,
                                      struct server_conf_value *out, struct diag *diag);
 

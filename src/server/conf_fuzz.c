@@ -62,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct diag diag = {0};
     struct server_conf_value map;
     arena_init(&arena, 4 << 20);
-    enum err err = server_conf_parse(slice_make(data, first), "f", &source, &arena, &map, &diag);
+    struct server_conf_text text = {.name = "f", .bytes = slice_make(data, first)};
+    enum err err = server_conf_parse(&text, &source, &arena, &map, &diag);
     if (err == ERR_OK)
         walk(&map, 0);
     else

@@ -52,8 +52,8 @@ static enum err parse(struct fixture *fixture, const char *text)
     struct server_conf_source source = {.read = fake_read, .env = fake_env, .arg = fixture};
     arena_reset(&fixture->arena);
     fixture->diag.text[0] = 0;
-    return server_conf_parse(slice_text(text), "conf/leat.conf", &source, &fixture->arena,
-                             &fixture->map, &fixture->diag);
+    struct server_conf_text input = {.name = "conf/leat.conf", .bytes = slice_text(text)};
+    return server_conf_parse(&input, &source, &fixture->arena, &fixture->map, &fixture->diag);
 }
 
 static const struct server_conf_value *get(struct fixture *fixture, const char *text,
@@ -311,8 +311,8 @@ static void test_memory_is_bounded(void **state)
     char text[8192];
     memset(text, 'x', sizeof(text));
     memcpy(text, "k: ", 3);
-    assert_int_equal(server_conf_parse(slice_make(text, sizeof(text)), "f", &source, &small,
-                                       &fixture->map, &fixture->diag),
+    struct server_conf_text input = {.name = "f", .bytes = slice_make(text, sizeof(text))};
+    assert_int_equal(server_conf_parse(&input, &source, &small, &fixture->map, &fixture->diag),
                      ERR_NO_MEMORY);
     arena_deinit(&small);
 }

@@ -1,0 +1,256 @@
+// Puts the server's settings together from defaults, configuration file and command line.
+// SPDX-License-Identifier: Apache-2.0
+#include "server/settings.h"
+
+#include "base/text.h"
+#include "server/conf_scalar.h"
+#include "server/settings_kafka.h"
+
+static const char *const absent_keys[] = {
+#define NATS_ABSENT(key) key,
+#include "server/nats_settings.def"
+#undef NATS_ABSENT
+};
+
+struct load {
+    struct server_settings *settings;
+    const struct server_settings_input *input;
+    struct diag *diag;
+    bool has_listen; /* on the command line: replaces what the file says */
+};
+
+struct option {
+    const char *name;
+    const char *short_name; /* or NULL */
+    bool has_value;
+    bool is_early; /* says what to do or which file to read, so comes before the file */
+    enum err (*apply)(struct load *load, struct slice value);
+};
+
+/* --- the values of options and top-level keys ------------------------------------------------- */
+
+static enum err complain(struct load *load, const char *words)
+{
+    diag_set(load->diag, "%s", words);
+    return ERR_INVALID;
+}
+
+static enum err set_data(struct load *load, struct slice value)
+{
+    struct slice copy = arena_copy(&load->settings->arena, value);
+    if (!copy.data)
+        return ERR_NO_MEMORY;
+    if (value.size == 0 || memchr(value.data, 0, value.size))
+        return complain(load, "data is the path of a folder");
+    load->settings->data = (const char *)copy.data;
+    return ERR_OK;
+}
+
+static enum err set_cores(struct load *load, struct slice value)
+{
+    int64_t count;
+    if (server_conf_scalar_integer(value, &count) != ERR_OK || count < 0 ||
+        count > SERVER_SETTINGS_CORES_MAX)
+        return complain(load, "cores is a number from 1 to 1024, or 0 for all");
+    load->settings->core_count = (unsigned)count;
+    return ERR_OK;
+}
+
+static enum err set_memory(struct load *load, struct slice value)
+{
+    int64_t size_bytes;
+    if (server_conf_scalar_integer(value, &size_bytes) != ERR_OK ||
+        size_bytes < SERVER_SETTINGS_MEMORY_MIN_BYTES)
+        return complain(load, "memory is a size such as 512mib, 32mib at least");
+    load->settings->memory_bytes = (uint64_t)size_bytes;
+    return ERR_OK;
+}
+
+static enum err set_file(struct load *load, struct slice value)
+{
+    if (value.size == 0)
+        return complain(load, "the configuration file needs a name");
+    load->settings->file = (const char *)value.data;
+    return ERR_OK;
+}
+
+static enum err set_check(struct load *load, struct slice value)
+{
+    load->settings->act = SERVER_ACT_CHECK;
+    return set_file(load, value);
+}
+
+static enum err set_version(struct load *load, struct slice value)
+{
+    load->settings->act = SERVER_ACT_VERSION;
+    return ERR_OK;
+}
+
+static enum err set_help(struct load *load, struct slice value)
+{
+    load->settings->act = SERVER_ACT_HELP;
+    return ERR_OK;
+}
+
+static enum err set_listen(struct load *load, struct slice value)
+{
+    if (load->has_listen)
+        return server_settings_kafka_listen_more(load->settings, value, load->diag);
+    load->has_listen = true;
+    return server_settings_kafka_listen(load->settings, value, load->diag);
+}
+
+static const struct option options[] = {
+    {"--config", "-c", true, true, set_file},      {"--check", NULL, true, true, set_check},
+    {"--version", "-v", false, true, set_version}, {"--help", "-h", false, true, set_help},
+    {"--data", NULL, true, false, set_data},       {"--listen", NULL, true, false, set_listen},
+    {"--cores", NULL, true, false, set_cores},     {"--memory", NULL, true, false, set_memory},
+};
+
+const char *server_settings_help(void)
+{
+    return "usage: leatd [OPTIONS]\n"
+           "\n"
+           "  -c, --config FILE  read the configuration FILE\n"
+           "      --check FILE   say whether the configuration FILE is right, and leave\n"
+           "      --data DIR     keep all logs below DIR (./leat-data)\n"
+           "      --listen ADDR  listen for Kafka clients on ADDR (127.0.0.1:9092); again for "
+           "more\n"
+           "      --cores N      use N cores (0: all)\n"
+           "      --memory SIZE  hold at most SIZE in buffers and caches (512mib)\n"
+           "  -v, --version      print the version and leave\n"
+           "  -h, --help         print this and leave\n"
+           "\n"
+           "ADDR is address:port, [v6]:port, :port for every interface, or a port alone.\n"
+           "SIZE takes units: k = 1000, kib = kb = 1024, then m, g, t alike.\n"
+           "What the command line says goes before what the file says.\n";
+}
+
+/* --- the command line ------------------------------------------------------------------------- */
+
+static const struct option *find_option(struct slice name)
+{
+    for (size_t i = 0; i < COUNT_OF(options); i++) {
+        bool is_short = options[i].short_name && slice_equal_text(name, options[i].short_name);
+        if (is_short || slice_equal_text(name, options[i].name))
+            return &options[i];
+    }
+    return NULL;
+}
+
+/* Applies the early options, or else the others. */
+static enum err apply_arguments(struct load *load, bool early)
+{
+    const struct server_settings_input *input = load->input;
+    for (int at = 1; at < input->argument_count; at++) {
+        struct slice name = slice_text(input->arguments[at]);
+        const uint8_t *equals = name.size > 2 ? memchr(name.data, '=', name.size) : NULL;
+        struct slice value = SLICE_NULL;
+        if (equals) {
+            value = slice_text((const char *)equals + 1);
+            name.size -= value.size + 1;
+        }
+        const struct option *option = find_option(name);
+        if (!option || (equals && !option->has_value)) {
+            diag_set(load->diag, "unknown option '%s' (--help lists them)", input->arguments[at]);
+            return ERR_INVALID;
+        }
+        if (option->has_value && !equals && ++at < input->argument_count)
+            value = slice_text(input->arguments[at]);
+        if (option->has_value && !value.data) {
+            diag_set(load->diag, "option %s needs a value", option->name);
+            return ERR_INVALID;
+        }
+        enum err err = option->is_early == early ? option->apply(load, value) : ERR_OK;
+        if (err) {
+            struct diag why = *load->diag;
+            diag_set(load->diag, "%s: %s", option->name, why.text);
+            return err == ERR_UNSUPPORTED ? ERR_INVALID : err;
+        }
+    }
+    return ERR_OK;
+}
+
+/* --- the file --------------------------------------------------------------------------------- */
+
+static enum err apply_scalar(struct load *load, const struct server_conf_pair *pair,
+                             enum err (*set)(struct load *load, struct slice value))
+{
+    const struct server_conf_value *value = &pair->value;
+    if (value->type == SERVER_CONF_MAP || value->type == SERVER_CONF_ARRAY)
+        return server_conf_complain(load->diag, &value->place, "'%s' is one value, not a %s",
+                                    (const char *)pair->key.data,
+                                    server_conf_type_name(value->type));
+    enum err err = set(load, value->text);
+    if (err != ERR_INVALID)
+        return err;
+    struct diag why = *load->diag;
+    return server_conf_complain(load->diag, &value->place, "%s", why.text);
+}
+
+static enum err apply_pair(struct load *load, const struct server_conf_pair *pair)
+{
+    if (server_conf_key_equal(pair->key, "data"))
+        return apply_scalar(load, pair, set_data);
+    if (server_conf_key_equal(pair->key, "cores"))
+        return apply_scalar(load, pair, set_cores);
+    if (server_conf_key_equal(pair->key, "memory"))
+        return apply_scalar(load, pair, set_memory);
+    if (server_conf_key_equal(pair->key, "kafka"))
+        return server_settings_kafka_apply(load->settings, &pair->value, load->diag);
+    for (size_t i = 0; i < COUNT_OF(absent_keys); i++)
+        if (server_conf_key_equal(pair->key, absent_keys[i]))
+            return server_conf_complain(load->diag, &pair->place,
+                                        "nats-server's setting '%s' is not implemented in Leat",
+                                        (const char *)pair->key.data);
+    if (pair->is_used)
+        return ERR_OK;
+    return server_conf_complain(load->diag, &pair->place, "unknown field '%s'",
+                                (const char *)pair->key.data);
+}
+
+static enum err apply_file(struct load *load)
+{
+    struct server_settings *settings = load->settings;
+    struct server_conf_value map;
+    enum err err = server_conf_parse_file(settings->file, load->input->source, &settings->arena,
+                                          &map, load->diag);
+    if (err)
+        return err;
+    for (const struct server_conf_pair *pair = map.pairs; pair; pair = pair->next) {
+        err = apply_pair(load, pair);
+        if (err)
+            return err;
+    }
+    return ERR_OK;
+}
+
+/* --- all together ----------------------------------------------------------------------------- */
+
+enum err server_settings_load(struct server_settings *settings,
+                              const struct server_settings_input *input, struct diag *diag)
+{
+    struct load load = {.settings = settings, .input = input, .diag = diag};
+    *settings = (struct server_settings){
+        .data = "./leat-data",
+        .memory_bytes = SERVER_SETTINGS_MEMORY_DEFAULT_BYTES,
+    };
+    arena_init(&settings->arena, SERVER_CONF_TREE_SIZE_MAX);
+    broker_settings_init(&settings->broker);
+    settings->kafka_listeners = arena_alloc_array(&settings->arena, SERVER_SETTINGS_LISTENERS_MAX,
+                                                  sizeof(*settings->kafka_listeners));
+    if (!settings->kafka_listeners)
+        return ERR_NO_MEMORY;
+    enum err err = server_settings_kafka_listen(settings, SLICE_LITERAL("127.0.0.1:9092"), diag);
+    if (!err)
+        err = apply_arguments(&load, true);
+    bool is_reading = settings->act == SERVER_ACT_RUN || settings->act == SERVER_ACT_CHECK;
+    if (!err && settings->file && is_reading)
+        err = apply_file(&load);
+    return err ? err : apply_arguments(&load, false);
+}
+
+void server_settings_deinit(struct server_settings *settings)
+{
+    arena_deinit(&settings->arena);
+}

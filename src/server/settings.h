@@ -1,0 +1,51 @@
+// What the server was told to be: defaults, then the configuration file, then the command line.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "broker/settings.h"
+#include "server/address.h"
+#include "server/conf.h"
+
+enum server_settings_limit {
+    SERVER_SETTINGS_CORES_MAX = 1024,
+    SERVER_SETTINGS_LISTENERS_MAX = 64,
+    SERVER_SETTINGS_MEMORY_MIN_BYTES = 32 << 20,
+    SERVER_SETTINGS_MEMORY_DEFAULT_BYTES = 512 << 20,
+};
+
+enum server_act {
+    SERVER_ACT_RUN,
+    SERVER_ACT_CHECK, /* the file is fine; say so and leave */
+    SERVER_ACT_VERSION,
+    SERVER_ACT_HELP,
+};
+
+/* Filled by server_settings_load; every text and array lies in its arena. */
+struct server_settings {
+    struct arena arena;
+    enum server_act act;
+    const char *file;    /* of the configuration; NULL: none */
+    const char *data;    /* the folder of all logs, as written */
+    unsigned core_count; /* 0: all */
+    uint64_t memory_bytes;
+    struct server_address *kafka_listeners;
+    size_t kafka_listener_count;
+    const char *kafka_advertised_host; /* NULL: the address that the client dialled */
+    uint16_t kafka_advertised_port;
+    struct broker_settings broker; /* its texts live as long as this */
+};
+
+struct server_settings_input {
+    int argument_count; /* with the program's name */
+    const char *const *arguments;
+    const struct server_conf_source *source;
+};
+
+/* ERR_INVALID and the source's errors come with words in diag that name the file and line or the
+ * option. Call server_settings_deinit in every case. */
+NODISCARD enum err server_settings_load(struct server_settings *settings,
+                                        const struct server_settings_input *input,
+                                        struct diag *diag);
+void server_settings_deinit(struct server_settings *settings);
+/* The words of --help. */
+const char *server_settings_help(void);
