@@ -1,5 +1,5 @@
-// The catalogue: small durable facts and each log's checkpoint, as snapshot plus journalled
-// changes. SPDX-License-Identifier: Apache-2.0
+// The catalogue: small durable facts and each log's checkpoint, as snapshot and changes.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "store/store.h"

@@ -1,5 +1,5 @@
-// The per-core journal: group commit into pre-written pieces, replay, recycling. Format in
-// journal.c. SPDX-License-Identifier: Apache-2.0
+// The per-core journal: group commit into pre-written pieces, replay, recycling.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "store/store.h"
@@ -7,7 +7,8 @@
 struct journal;
 struct journal_piece; /* one file of it, counted by what refers to it */
 
-#define JOURNAL_BLOCK_SIZE 4096
+#define JOURNAL_BLOCK_SIZE      4096
+#define JOURNAL_ENTRY_HEAD_SIZE 40
 
 enum journal_type {
     JOURNAL_APPEND = 1, /* batch bytes */
@@ -41,6 +42,10 @@ struct journal_entry {
     /* out, valid in done when err is OK: where the body lies; take a reference to keep it */
     struct journal_piece *piece;
     uint64_t body_offset;
+    /* the journal's */
+    enum err result;
+    bool is_control;
+    uint8_t head[JOURNAL_ENTRY_HEAD_SIZE];
 };
 
 struct journal_options {
@@ -49,8 +54,8 @@ struct journal_options {
     size_t piece_bytes;
     size_t size_max_bytes;
     uint64_t free_space_min_bytes;
-    uint64_t piece_first; /* number for the next piece; greater than any in the folder, unique by
-                             core: piece numbers of core c are piece_first + k * core_count + c */
+    uint64_t piece_first; /* piece_next of the replay, the same for every core: the journal of core
+                             c numbers its pieces piece_first + c + k * core_count */
     /* Live pieces have reached half of size_max: checkpoint what the oldest piece holds. */
     void (*on_pressure)(void *arg, struct journal_piece *oldest);
     void *arg;
@@ -61,20 +66,23 @@ NODISCARD enum err journal_open(const struct journal_options *options, struct jo
 void journal_close(struct journal *journal);
 /* Queues it for the next group, which is written at the end of the turn (or when the one in flight
  * is done: group commit). Control entries (small) may use the reserve when the disk is full.
- * ERR_DISK_FULL, ERR_BUSY (size_max reached: checkpoint is behind), ERR_OFFLINE (a sync failed). */
+ * ERR_DISK_FULL, ERR_BUSY (size_max reached: checkpoint is behind), ERR_OFFLINE (a sync failed).
+ * When an entry fails in done (ERR_DISK_FULL and the like), all entries of the same log that were
+ * added behind it fail too, control or not: what is on disk has no gap in the log's LSNs. */
 NODISCARD enum err journal_add(struct journal *journal, struct journal_entry *entry, bool control);
 bool journal_is_offline(const struct journal *journal);
 /* Entries queued or in flight. */
 size_t journal_pending(const struct journal *journal);
 
-/* Pieces in order of writing; the last is being written. */
+/* Pieces in order of writing; the last is being written. NULL before the first group. */
 struct journal_piece *journal_oldest(struct journal *journal);
 struct journal_piece *journal_current(struct journal *journal);
 uint64_t journal_piece_number(const struct journal_piece *piece);
-struct conn_file *journal_piece_file(struct journal_piece *piece); /* borrowed */
+/* Borrowed; who keeps it longer than a piece's reference adds one to its refs. */
+struct conn_file *journal_piece_file(struct journal_piece *piece);
 /* The journal itself holds no entry's piece: a log that has live entries in a piece holds a
- * reference to it; unreferenced pieces older than the current one are recycled (or deleted). Any
- * core. */
+ * reference to it. The oldest piece is recycled (or deleted) when it is unreferenced and not the
+ * current one, then the next: one that is referenced keeps those behind it. Any core. */
 void journal_piece_ref(struct journal_piece *piece);
 void journal_piece_unref(struct journal_piece *piece);
 
@@ -89,12 +97,14 @@ struct journal_found {
 };
 typedef enum err (*journal_found_fn)(void *arg, const struct journal_found *found);
 struct journal_replay_result {
-    uint64_t piece_next; /* for piece_first */
+    uint64_t piece_next; /* for piece_first, of every core's journal */
     uint64_t entry_count;
     uint64_t damage_count; /* groups that were damaged, reported through the logger */
 };
 /* Reads every piece in the folder in order of number, through one reused buffer; calls fn for every
- * entry of every valid group. Old pieces are deleted when their last reference goes. */
+ * entry of every valid group. Old pieces are deleted when their last reference goes, in order of
+ * number for each core's run. An error of fn ends the replay, is returned, and nothing is deleted.
+ */
 NODISCARD enum err journal_replay(struct os *os, struct logger *logger, const char *dir,
                                   journal_found_fn fn, void *arg,
                                   struct journal_replay_result *out);

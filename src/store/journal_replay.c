@@ -1,0 +1,327 @@
+// Replay of the journals of a run before: every entry of every good group, and what is damaged.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Damage or torn end? A group that should be there and is not good is damage when something that
+// was written later vouches for it: a later group in the same piece, the head of the run's next
+// piece, or any durable mark of the run. Else it is where the power went, and nothing was promised.
+// So the judgement waits until all pieces are read.
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/endian.h"
+#include "store/journal_state.h"
+
+struct replay_piece {
+    struct journal_piece *piece;
+    uint64_t run; /* 0: neither a head nor a group */
+    uint64_t mark;
+    uint64_t number_before;
+    uint64_t sequence_first;
+    struct journal_scan_step tail;
+    bool has_head;
+};
+
+struct replay_gap {
+    size_t piece;
+    uint64_t begin;
+    uint64_t end;
+    uint64_t sequence;
+    uint64_t sequence_next;
+};
+
+struct replay {
+    struct os *os;
+    struct logger *logger;
+    const char *dir;
+    journal_found_fn fn;
+    void *arg;
+    struct journal_replay_result *result;
+    struct journal_scan scan;
+    uint64_t *numbers;
+    size_t number_count;
+    size_t number_capacity;
+    struct replay_piece *pieces;
+    size_t piece_count;
+    struct replay_gap *gaps;
+    size_t gap_count;
+    size_t gap_capacity;
+    enum err err;
+};
+
+/* Room for one more; false: out of memory. */
+static bool grow(void **array, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return true;
+    size_t wanted = *capacity ? *capacity * 2 : 16;
+    void *grown = realloc(*array, wanted * size);
+    if (!grown)
+        return false;
+    *array = grown;
+    *capacity = wanted;
+    return true;
+}
+
+/* --- which pieces there are --- */
+
+static bool number_parse(const char *name, uint64_t *out)
+{
+    uint64_t number = 0;
+    for (unsigned i = 0; i < 16; i++) {
+        char c = name[i];
+        bool is_digit = c >= '0' && c <= '9';
+        if (!is_digit && !(c >= 'a' && c <= 'f'))
+            return false;
+        number = number << 4 | (uint64_t)(is_digit ? c - '0' : c - 'a' + 10);
+    }
+    *out = number;
+    return strcmp(name + 16, ".jnl") == 0 && number > 0 && number < UINT64_MAX / 2;
+}
+
+static void list_found(void *arg, const char *name, bool is_directory)
+{
+    struct replay *replay = arg;
+    uint64_t number;
+    if (is_directory || !number_parse(name, &number)) {
+        log_warn(replay->logger, "store", "journal folder holds something else name=%s", name);
+        return;
+    }
+    if (!grow((void **)&replay->numbers, replay->number_count, &replay->number_capacity,
+              sizeof(*replay->numbers))) {
+        replay->err = ERR_NO_MEMORY;
+        return;
+    }
+    replay->numbers[replay->number_count++] = number;
+}
+
+static int number_compare(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a;
+    uint64_t right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+static enum err pieces_list(struct replay *replay)
+{
+    int error = replay->os->ops->list(replay->os, replay->dir, list_found, replay);
+    if (error < 0)
+        return err_from_errno(-error);
+    if (replay->err != ERR_OK)
+        return replay->err;
+    if (replay->number_count == 0)
+        return ERR_OK;
+    qsort(replay->numbers, replay->number_count, sizeof(*replay->numbers), number_compare);
+    replay->pieces = calloc(replay->number_count, sizeof(*replay->pieces));
+    return replay->pieces ? ERR_OK : ERR_NO_MEMORY;
+}
+
+/* --- one piece --- */
+
+static enum err gap_add(struct replay *replay, const struct journal_scan_step *step)
+{
+    if (!grow((void **)&replay->gaps, replay->gap_count, &replay->gap_capacity,
+              sizeof(*replay->gaps)))
+        return ERR_NO_MEMORY;
+    replay->gaps[replay->gap_count++] = (struct replay_gap){
+        .piece = replay->piece_count - 1,
+        .begin = step->begin,
+        .end = step->end,
+        .sequence = step->sequence,
+        .sequence_next = step->sequence_next,
+    };
+    return ERR_OK;
+}
+
+static bool entry_read(struct slice *body, struct journal_found *out)
+{
+    if (body->size < JOURNAL_ENTRY_HEAD_SIZE)
+        return false;
+    const uint8_t *head = body->data;
+    uint32_t size = le32_get(head + JOURNAL_ENTRY_AT_SIZE);
+    uint32_t type = le32_get(head + JOURNAL_ENTRY_AT_TYPE);
+    if (size > body->size - JOURNAL_ENTRY_HEAD_SIZE || type == 0 || type >= JOURNAL_TYPE_COUNT)
+        return false;
+    out->type = (enum journal_type)type;
+    out->lsn = le64_get(head + JOURNAL_ENTRY_AT_LSN);
+    memcpy(out->key.topic.bytes, head + JOURNAL_ENTRY_AT_TOPIC, 16);
+    out->key.partition = le32_get(head + JOURNAL_ENTRY_AT_PARTITION);
+    out->body = slice_make(head + JOURNAL_ENTRY_HEAD_SIZE, size);
+    body->data += JOURNAL_ENTRY_HEAD_SIZE + size;
+    body->size -= JOURNAL_ENTRY_HEAD_SIZE + size;
+    return true;
+}
+
+static enum err group_deliver(struct replay *replay, struct journal_piece *piece,
+                              const struct journal_scan_step *step)
+{
+    struct slice body = step->body;
+    struct journal_found found = {.piece = piece};
+    uint32_t count = 0;
+    for (; count < step->head.entry_count && entry_read(&body, &found); count++) {
+        found.body_offset =
+            step->begin + JOURNAL_HEAD_SIZE + (uint64_t)(found.body.data - step->body.data);
+        enum err err = replay->fn(replay->arg, &found);
+        if (err != ERR_OK)
+            return err;
+        replay->result->entry_count++;
+    }
+    if (count == step->head.entry_count && body.size == 0)
+        return ERR_OK;
+    /* the checksum is right and the contents are not: no run of ours wrote that */
+    return gap_add(replay, step);
+}
+
+static enum err piece_scan(struct replay *replay, struct replay_piece *found)
+{
+    struct journal_scan *scan = &replay->scan;
+    struct journal_piece *piece = found->piece;
+    static const uint32_t magics[2] = {JOURNAL_MAGIC_PIECE, JOURNAL_MAGIC_GROUP};
+    enum err err = journal_scan_start(scan, piece->file.fd, piece->number, magics);
+    found->has_head = scan->has_head;
+    found->number_before = scan->has_head ? scan->head.body_size : 0;
+    found->sequence_first = scan->has_head ? scan->head.sequence : 0;
+    while (err == ERR_OK) {
+        err = journal_scan_next(scan, &found->tail);
+        if (err != ERR_OK || found->tail.kind == JOURNAL_SCAN_END)
+            break;
+        if (found->sequence_first == 0) {
+            struct journal_scan_step head = {.end = JOURNAL_BLOCK_SIZE,
+                                             .sequence = found->tail.sequence,
+                                             .sequence_next = found->tail.sequence};
+            found->sequence_first = found->tail.sequence;
+            err = gap_add(replay, &head);
+            if (err != ERR_OK)
+                break;
+        }
+        err = found->tail.kind == JOURNAL_SCAN_GROUP ? group_deliver(replay, piece, &found->tail)
+                                                     : gap_add(replay, &found->tail);
+    }
+    found->run = scan->run;
+    found->mark = scan->mark;
+    return err;
+}
+
+static enum err piece_replay(struct replay *replay, uint64_t number)
+{
+    struct os *os = replay->os;
+    struct journal_piece *piece = journal_piece_new(os, replay->dir, number);
+    if (!piece)
+        return ERR_NO_MEMORY;
+    atomic_store(&piece->refs, 1);
+    struct replay_piece *found = &replay->pieces[replay->piece_count++];
+    found->piece = piece;
+    piece->file.fd = os->ops->open(os, piece->path, OS_OPEN_READ);
+    if (piece->file.fd < 0)
+        return err_from_errno(-piece->file.fd);
+    /* what only the cache has of a killed process must not be shown before it is durable */
+    int error = os->ops->fdatasync(os, piece->file.fd);
+    if (error < 0)
+        return err_from_errno(-error);
+    return piece_scan(replay, found);
+}
+
+/* --- the judgement --- */
+
+static uint64_t run_mark(const struct replay *replay, uint64_t run)
+{
+    uint64_t mark = 0;
+    for (size_t i = 0; i < replay->piece_count; i++) {
+        if (replay->pieces[i].run == run)
+            mark = MAX(mark, replay->pieces[i].mark);
+    }
+    return mark;
+}
+
+static size_t run_next(const struct replay *replay, size_t piece)
+{
+    size_t next = piece + 1;
+    while (next < replay->piece_count && replay->pieces[next].run != replay->pieces[piece].run)
+        next++;
+    return next;
+}
+
+static void damage(struct replay *replay, const struct replay_gap *gap)
+{
+    const struct journal_piece *piece = replay->pieces[gap->piece].piece;
+    replay->result->damage_count++;
+    log_error(replay->logger, "store",
+              "journal is damaged file=%s bytes=%llu..%llu groups=%llu..%llu", piece->path,
+              (unsigned long long)gap->begin, (unsigned long long)gap->end,
+              (unsigned long long)gap->sequence, (unsigned long long)gap->sequence_next);
+}
+
+static void judge_tail(struct replay *replay, size_t index)
+{
+    const struct replay_piece *found = &replay->pieces[index];
+    const struct journal_scan_step *tail = &found->tail;
+    size_t next = found->run ? run_next(replay, index) : replay->piece_count;
+    struct replay_gap gap = {index, tail->begin, tail->end, tail->sequence, tail->sequence + 1};
+    bool is_damage;
+    if (next < replay->piece_count) {
+        const struct replay_piece *after = &replay->pieces[next];
+        is_damage = after->has_head && after->number_before == found->piece->number &&
+                    tail->sequence < after->sequence_first;
+        gap.sequence_next = after->sequence_first;
+    } else {
+        is_damage =
+            tail->is_unreadable || (found->run && tail->sequence <= run_mark(replay, found->run));
+    }
+    if (is_damage)
+        damage(replay, &gap);
+}
+
+static void judge(struct replay *replay)
+{
+    for (size_t i = 0; i < replay->gap_count; i++) {
+        const struct replay_gap *gap = &replay->gaps[i];
+        if (gap->sequence <= run_mark(replay, replay->pieces[gap->piece].run))
+            damage(replay, gap);
+    }
+    for (size_t i = 0; i < replay->piece_count; i++)
+        judge_tail(replay, i);
+}
+
+/* Each piece holds on to the run's next one, then the replay lets go. */
+static void pieces_release(struct replay *replay, bool is_done)
+{
+    for (size_t i = 0; i < replay->piece_count; i++) {
+        struct journal_piece *piece = replay->pieces[i].piece;
+        size_t next = is_done && replay->pieces[i].run ? run_next(replay, i) : replay->piece_count;
+        piece->is_old = is_done;
+        atomic_store(&piece->is_orphan, !is_done);
+        if (next < replay->piece_count) {
+            piece->behind = replay->pieces[next].piece;
+            journal_piece_ref(piece->behind);
+        }
+    }
+    for (size_t i = 0; i < replay->piece_count; i++)
+        journal_piece_unref(replay->pieces[i].piece);
+}
+
+enum err journal_replay(struct os *os, struct logger *logger, const char *dir, journal_found_fn fn,
+                        void *arg, struct journal_replay_result *out)
+{
+    struct journal_replay_result result = {.piece_next = 1};
+    struct replay replay = {.os = os,
+                            .logger = logger,
+                            .dir = dir,
+                            .fn = fn,
+                            .arg = arg,
+                            .result = &result,
+                            .scan = {.os = os}};
+    enum err err = pieces_list(&replay);
+    for (size_t i = 0; i < replay.number_count && err == ERR_OK; i++)
+        err = piece_replay(&replay, replay.numbers[i]);
+    if (replay.number_count > 0)
+        result.piece_next = replay.numbers[replay.number_count - 1] + 1;
+    if (err == ERR_OK)
+        judge(&replay);
+    pieces_release(&replay, err == ERR_OK);
+    free(replay.scan.buffer);
+    free(replay.numbers);
+    free(replay.pieces);
+    free(replay.gaps);
+    if (err == ERR_OK)
+        *out = result;
+    return err;
+}
