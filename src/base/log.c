@@ -4,10 +4,10 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/text.h"
 
+#define MS_PER_DAY          86400000LL
 #define LOG_LINE_SIZE_MAX   4096 /* with the newline */
 #define LOG_ESCAPE_SIZE_MAX 16   /* four bytes as \xNN */
 
@@ -18,19 +18,42 @@ struct line {
     char bytes[LOG_LINE_SIZE_MAX];
 };
 
+struct date {
+    long long year;
+    int month;
+    int day;
+};
+
+/* The Gregorian date of a day counted from 1970-01-01. Years run from March here, so that the leap
+ * day comes last. (gmtime_r would take a lock and read the time zone's file.) */
+static struct date date_of(int64_t day)
+{
+    const int64_t days_per_era = 146097; /* 400 years */
+    int64_t shifted = day + 719468;      /* from 0000-03-01 */
+    int64_t era = (shifted >= 0 ? shifted : shifted - (days_per_era - 1)) / days_per_era;
+    int64_t in_era = shifted - era * days_per_era;
+    int64_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+    int64_t in_year = in_era - (365 * year + year / 4 - year / 100);
+    int64_t month = (5 * in_year + 2) / 153;
+    return (struct date){
+        .year = year + era * 400 + (month >= 10),
+        .month = (int)(month < 10 ? month + 3 : month - 9),
+        .day = (int)(in_year - (153 * month + 2) / 5 + 1),
+    };
+}
+
 static void start(struct line *line, int64_t now_ms, enum log_level level, const char *room)
 {
-    int64_t ms = now_ms % 1000;
-    time_t seconds = (time_t)(now_ms / 1000);
+    int64_t day = now_ms / MS_PER_DAY;
+    int ms = (int)(now_ms % MS_PER_DAY);
     if (ms < 0) {
-        ms += 1000;
-        seconds--;
+        ms += (int)MS_PER_DAY;
+        day--;
     }
-    struct tm tm = {0};
-    gmtime_r(&seconds, &tm);
+    struct date date = date_of(day);
     int size = snprintf(line->bytes, sizeof(line->bytes) / 2,
-                        "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ %s %s: ", tm.tm_year + 1900LL,
-                        tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)ms,
+                        "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ %s %s: ", date.year, date.month,
+                        date.day, ms / 3600000, ms / 60000 % 60, ms / 1000 % 60, ms % 1000,
                         level_names[level], room);
     CHECK(size > 0 && (size_t)size < sizeof(line->bytes) / 2);
     line->size = (size_t)size;

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -48,6 +49,27 @@ static void test_line(void **state)
     capture.now_ms = -1;
     log_error(&capture.logger, "os", "odd clock");
     assert_string_equal(capture.line, "1969-12-31T23:59:59.999Z ERROR os: odd clock\n");
+}
+
+/* Every 13 days and some, from the year 1600 to 2900, and both ends of the clock. */
+static void test_dates_are_those_of_the_library(void **state)
+{
+    struct capture capture = capture_make();
+    const int64_t start_s = -11676096000;
+    for (int64_t s = start_s; s < 29348006400; s += 13 * 86400 + 3607) {
+        struct tm tm;
+        char expected[64];
+        gmtime_r(&s, &tm);
+        strftime(expected, sizeof(expected), "%Y-%m-%dT%H:%M:%S.007Z INFO a: b\n", &tm);
+        capture.now_ms = s * 1000 + 7;
+        log_info(&capture.logger, "a", "b");
+        assert_string_equal(capture.line, expected);
+    }
+    capture.now_ms = INT64_MIN;
+    log_info(&capture.logger, "a", "b");
+    capture.now_ms = INT64_MAX;
+    log_info(&capture.logger, "a", "b");
+    assert_string_equal(capture.line, "292278994-08-17T07:12:55.807Z INFO a: b\n");
 }
 
 static void test_levels(void **state)
@@ -101,11 +123,9 @@ static void test_cut_keeps_escapes_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_line),
-        cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_escapes),
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_cut_keeps_escapes_whole),
+        cmocka_unit_test(test_line),   cmocka_unit_test(test_dates_are_those_of_the_library),
+        cmocka_unit_test(test_levels), cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_cut),    cmocka_unit_test(test_cut_keeps_escapes_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
