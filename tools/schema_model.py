@@ -214,6 +214,7 @@ class Api:
     def __init__(self, name, versions, flexible, options):
         self.name, self.versions, self.flexible = name, versions, flexible
         self.key = int(options["key"])
-        self.advertise = parse_range(options.get("advertise", options["versions"]))
+        told = options.get("advertise", options["versions"])
+        self.advertise = Range(0, -1) if told == "none" else parse_range(told)
         # The response header never becomes flexible where the schema says so.
         self.response_flexible = None if options.get("response_header") == "0" else flexible

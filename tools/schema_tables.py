@@ -35,7 +35,7 @@ def apis_header(apis):
     code.close("};")
     code.add()
     code.add("""/* Versions are ranges, both ends included. What is advertised may begin below what is
- * accepted. */
+ * accepted; advertise_max -1: a client is not told of it. */
 struct kafka_api {
     int16_t key;
     int16_t version_min;
