@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/endian.h"
-#include "record/samples.h"
+#include "record/sample.h"
 
 static void assert_text(struct slice bytes, const char *text)
 {

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/endian.h"
-#include "record/samples.h"
+#include "record/sample.h"
 
 #define MIB              ((size_t)1024 * 1024)
 #define HEADER_COUNT_MAX 4

@@ -11,7 +11,7 @@
 #include <zstd.h>
 
 #include "base/endian.h"
-#include "record/samples.h"
+#include "record/sample.h"
 
 #define TEXT "the same words, the same words, the same words"
 /* TEXT as gzip 1.12, lz4 1.9.4 and zstd 1.5.4 write it, and as a raw snappy block of one literal
