@@ -95,8 +95,8 @@ struct os_ops {
     int (*poll_create)(struct os *os);
     /* Level-triggered epoll words; events 0 removes. tag comes back from poll_wait. */
     int (*poll_set)(struct os *os, int poll_fd, int fd, uint32_t events, uint64_t tag, bool is_new);
-    /* timeout_ns: -1 waits for ever. Fills at most count; returns how many, 0 also when a signal
-     * came. Never returns before the timeout otherwise. */
+    /* timeout_ns: -1 waits for ever. Fills at most count; returns how many: 0 when the time is
+     * over, never too early, or when a signal came. */
     int (*poll_wait)(struct os *os, int poll_fd, struct os_event *out, int count,
                      int64_t timeout_ns);
     int (*event_create)(struct os *os); /* an eventfd */
