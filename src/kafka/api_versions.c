@@ -1,0 +1,68 @@
+// ApiVersions: what is answered here, and in which versions. KIP-35, KIP-511, KIP-584.
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/kafka_api_versions.h"
+
+#include "kafka/error.h"
+#include "kafka/handlers.h"
+
+/* Letters, digits, '-' and '.', beginning and ending with a letter or digit, as Kafka demands. */
+static bool software_text_ok(struct slice text)
+{
+    if (text.size == 0)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t c = text.data[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool inner = i > 0 && i + 1 < text.size && (c == '-' || c == '.');
+        if (!plain && !inner)
+            return false;
+    }
+    return true;
+}
+
+static bool api_versions_fill(struct kafka_request *request,
+                              struct kafka_api_versions_response *response)
+{
+    size_t count;
+    const struct kafka_handler *handlers = kafka_handlers_all(&count);
+    response->api_keys = kafka_request_alloc(request, count, sizeof(*response->api_keys));
+    if (!response->api_keys)
+        return false;
+    response->api_keys_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct kafka_api *api = kafka_api_find(handlers[i].key);
+        response->api_keys[i] =
+            (struct kafka_api_versions_response_api_version){.api_key = api->key,
+                                                             .min_version = api->advertise_min,
+                                                             .max_version = api->advertise_max};
+    }
+    return true;
+}
+
+void kafka_api_versions_handle(struct kafka_request *request)
+{
+    struct kafka_api_versions_response response;
+    kafka_api_versions_response_init(&response);
+    if (!wire_kafka_frame_is_supported(&request->frame)) {
+        /* A client from the future reads version 0 and comes again with a version of the list. */
+        response.error_code = KAFKA_UNSUPPORTED_VERSION;
+        if (api_versions_fill(request, &response))
+            kafka_request_answer_version(
+                request, (kafka_encode_fn)(void (*)(void))kafka_api_versions_response_encode,
+                &response, 0);
+        return;
+    }
+    struct kafka_api_versions_request asked;
+    enum err err = kafka_api_versions_request_decode(request->frame.body, request->version,
+                                                     &request->arena, &asked);
+    if (err) {
+        kafka_request_reject(request, err, "malformed ApiVersions request");
+        return;
+    }
+    if (request->version >= 3 && (!software_text_ok(asked.client_software_name) ||
+                                  !software_text_ok(asked.client_software_version)))
+        response.error_code = KAFKA_INVALID_REQUEST;
+    else if (!api_versions_fill(request, &response))
+        return;
+    kafka_request_answer(request, api_versions, &response);
+}

@@ -1,0 +1,18 @@
+// The Kafka conversation on one connection: frames in, handlers, answers out in order.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kafka/request.h"
+#include "reactor/conn.h"
+
+struct kafka; /* what all connections share: kafka/kafka.h */
+
+/* Requests outstanding on one connection; above it input waits. */
+#define KAFKA_CONN_REQUESTS_MAX 1024
+
+extern const struct conn_ops kafka_conn_ops; /* listener arg: struct kafka * */
+
+struct kafka *kafka_conn_kafka(const struct kafka_conn *conn);
+struct conn *kafka_conn_conn(const struct kafka_conn *conn);
+/* A number that no other connection of this core has had; names sessions and logs. */
+uint64_t kafka_conn_id(const struct kafka_conn *conn);

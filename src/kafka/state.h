@@ -1,0 +1,24 @@
+// What the Kafka room keeps on each core, and what all its connections share.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kafka/kafka.h"
+
+#define KAFKA_FREE_REQUESTS_MAX 256
+
+struct kafka {
+    struct kafka_options options;
+    struct kafka_core *cores; /* one a core */
+};
+
+struct kafka_core {
+    struct list free_requests;
+    unsigned free_count;
+    uint64_t conn_id_last;
+    struct metric_counter rejected; /* requests that closed their connection */
+};
+
+static inline struct kafka_core *kafka_core(const struct core *core)
+{
+    return core_slot_get(core, CORE_SLOT_KAFKA);
+}
