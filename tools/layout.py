@@ -23,8 +23,13 @@ C_SUFFIXES = {".c", ".h"}
 CODE_SUFFIXES = {".c", ".h", ".def", ".py", ".sh", ".js", ".mjs", ".cmake"}
 TEXT_SUFFIXES = CODE_SUFFIXES | {".md", ".txt", ".msg", ".conf", ".service", ".json"}
 
-# Rooms whose public names need no room in front: they are the language of all others.
-SHORT_NAME_ROOMS = {"base", "record", "reactor"}
+# Rooms whose public names need no room in front.
+SHORT_NAME_ROOMS = {
+    "base": "the language of all others",
+    "record": "the language of all others",
+    "reactor": "cores and connections are words of every room above",
+    "store": "the parts of the log are seen by no other room",
+}
 
 # Calls that no file may make.
 BANNED_CALLS = set("""
@@ -100,6 +105,7 @@ class Tree:
         self.files = sorted(self._walk())
         self.rooms = self._read_rooms()
         self._texts = {}
+        self.test_headers = self._find_test_headers()
 
     def _walk(self):
         for folder, folders, names in os.walk(self.root):
@@ -124,6 +130,22 @@ class Tree:
 
     def c_files(self):
         return [path for path in self.files if path.suffix in C_SUFFIXES]
+
+    def _find_test_headers(self):
+        """Headers that only tests include are tests themselves."""
+        includers = {}
+        for path in self.c_files():
+            for target in re.findall(r'#\s*include\s+"([^"]+)"', self.text(path)):
+                includers.setdefault(pathlib.Path("src", target), []).append(path)
+        found = set()
+        for _ in range(3):
+            found |= {header for header, users in includers.items()
+                      if all(is_test(user) or user in found for user in users)
+                      and header.suffix == ".h"}
+        return found
+
+    def is_test(self, path):
+        return is_test(path) or path in self.test_headers
 
     def room_of(self, path):
         return path.parts[1] if path.parts[0] == "src" and len(path.parts) > 2 else None
@@ -268,7 +290,7 @@ def check_calls(tree):
                 continue
             if name in BANNED_CALLS:
                 yield Finding(path, number, "banned-call", f"{name}()")
-            elif room and room not in ("os", "cli") and not is_test(path) and (
+            elif room and room not in ("os", "cli") and not tree.is_test(path) and (
                     name in SYSTEM_CALLS or name.startswith(SYSTEM_CALL_FAMILIES)):
                 yield Finding(path, number, "system-call", f"{name}(): only os/ may")
 
@@ -335,7 +357,7 @@ def check_functions(tree, functions):
             yield Finding(*where, "function-lines", f"{function.name}() has {lines} lines")
         count = parameter_count(function.signature)
         kernel_like = str(function.path).startswith(tuple(PARAMETERS_ALLOWED))
-        if count > PARAMETERS_MAX and not kernel_like and not is_test(function.path):
+        if count > PARAMETERS_MAX and not kernel_like and not tree.is_test(function.path):
             yield Finding(*where, "parameters", f"{function.name}() takes {count} parameters")
         depth, line = nesting(tree, function)
         if depth > NESTING_MAX:
@@ -385,7 +407,7 @@ def name_prefixes(tree, path):
     parts = path.stem.split("_")
     for count in range(len(parts), 0, -1):
         stem = "_".join(parts[:count])
-        split_of = (tree.root / path.parent / f"{stem}.h").exists()
+        split_of = any((tree.root / path.parent / (stem + end)).exists() for end in (".h", ".c"))
         if count < len(parts) and not split_of:
             continue
         yield room if stem == room else f"{room}_{stem}"
@@ -400,7 +422,7 @@ def check_names(tree, functions):
     for function in functions:
         path = function.path
         public = not function.is_static or path.suffix == ".h"
-        if not public or not tree.room_of(path) or function.name in NAMES_ALLOWED:
+        if tree.is_test(path) and function.is_static or not public or not tree.room_of(path) or function.name in NAMES_ALLOWED:
             continue
         prefixes = list(name_prefixes(tree, path))
         if not any(function.name == prefix or function.name.startswith(prefix + "_")

@@ -67,11 +67,20 @@ class Rules(unittest.TestCase):
         self.silent({"tools/x.sh": f"#!/bin/sh\n# A script.\n# {layout.SPDX}\nset -e\n"})
 
     def test_names(self):
-        self.fires("name", {"src/store/log.c": HEAD + "int log_go(void)\n{\n    return 0;\n}\n"})
+        self.fires("name", {"src/kafka/log.c": HEAD + "int log_go(void)\n{\n    return 0;\n}\n"})
+        self.silent({"src/store/log.c": HEAD + "int log_go(void)\n{\n    return 0;\n}\n"})
         self.fires("name", {"src/store/log.h": HEAD + "#pragma once\n"
                             "static inline int go(void)\n{\n    return 0;\n}\n"})
         self.silent({"src/store/log.c": HEAD + "static int go(void)\n{\n    return 0;\n}\n"})
         self.silent({"src/store/log.c": HEAD + "int store_log_go(void)\n{\n    return 0;\n}\n"})
+
+    def test_a_header_of_tests_is_a_test(self):
+        text = (HEAD + "#pragma once\n#include <stdlib.h>\nstatic inline char *go(void)\n{\n"
+                       "    return getenv(0);\n}\n")
+        user = HEAD + '#include "store/x_fixture.h"\n'
+        self.silent({"src/store/x_fixture.h": text, "src/store/x_test.c": user})
+        self.assertEqual(rules_of({"src/store/x_fixture.h": text, "src/store/x_test.c": user,
+                                   "src/store/x.c": user}), ["name", "system-call"])
 
     def test_a_file_split_from_another_keeps_its_names(self):
         text = HEAD + "int store_log_go(void)\n{\n    return 0;\n}\n"
