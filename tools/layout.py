@@ -76,6 +76,7 @@ PREFIXES_ALLOWED = {
     ("src/base/metrics", "histogram"): "a histogram is a row of counters",
     ("src/base/err", "diag"): "the words that go with an error",
     ("src/base/torture_test", "__wrap"): "the linker's --wrap demands it",
+    ("src/record/torture_test", "__wrap"): "the linker's --wrap demands it",
     ("src/record/batch", "record"): "a batch's file walks its records too",
 }
 PARAMETERS_ALLOWED = {
