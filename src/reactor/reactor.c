@@ -54,6 +54,7 @@ static void reactor_settle(struct reactor *reactor)
 {
     bool had_some = true;
     atomic_store(&reactor->over, true);
+    atomic_store(&reactor->conns.aborting, true); /* also for those between two cores */
     core_work_stop(reactor);
     for (unsigned i = 0; i < reactor->options.core_count; i++)
         conn_abort_all(reactor->cores[i]);
