@@ -76,7 +76,7 @@ class Rules(unittest.TestCase):
 
     def test_a_header_of_tests_is_a_test(self):
         text = (HEAD + "#pragma once\n#include <stdlib.h>\nstatic inline char *go(void)\n{\n"
-                       "    return getenv(0);\n}\n")
+                       "    return getenv(\"A\");\n}\n")
         user = HEAD + '#include "store/x_fixture.h"\n'
         self.silent({"src/store/x_fixture.h": text, "src/store/x_test.c": user})
         self.assertEqual(rules_of({"src/store/x_fixture.h": text, "src/store/x_test.c": user,
