@@ -151,7 +151,7 @@ def codecs_source(files, apis):
     for file, message in ordered(files, apis):
         name, versions = message.c_name, message.versions
         code.add('{"%s", %d, %s, %d, %d,' % (name, file.api.key if file.api else -1,
-                                             str(message.function == "response").lower(),
+                                             str("response" in message.function).lower(),
                                              versions.low, versions.high))
         code.add(" sizeof(struct %s), read_%s, encode_%s}," % (name, name, name))
     code.close("};")
