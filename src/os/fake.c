@@ -233,8 +233,12 @@ void os_fake_crash(struct os_fake *fake, uint64_t seed, struct os_fake_crash_pol
     struct os_fake_random random = {seed};
     os_fake_fd_close_all(fake);
     os_fake_names_crash(&fake->disk, &random, policy);
-    for (size_t i = 0; i < fake->disk.node_count; i++)
-        os_fake_pages_crash(&fake->disk.nodes[i]->pages, &random, policy);
+    uint64_t base = os_fake_random_next(&random);
+    for (size_t i = 0; i < fake->disk.node_count; i++) {
+        struct os_fake_node *node = fake->disk.nodes[i];
+        random.state = base ^ (node->id + 1) * 0xd6e8feb86659fd93ULL; /* whatever their order */
+        os_fake_pages_crash(&node->pages, &random, policy);
+    }
     fake->cut_at = 0;
     fake->power_is_off = false;
 }

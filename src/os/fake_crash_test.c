@@ -333,6 +333,124 @@ static void writeback_leaves_middle_versions(void **state)
     assert_true(none > 20 && first > 20 && second > 20);
 }
 
+static void random_path(struct os *os, char out[16])
+{
+    static const char *const directories[] = {"", "/a", "/b", "/a/c", "/b/d"};
+    uint8_t drawn[2];
+    os->ops->random(os, drawn, sizeof(drawn));
+    const char *directory = directories[drawn[0] % COUNT_OF(directories)];
+    size_t size = strlen(directory);
+    memcpy(out, directory, size);
+    out[size] = '/';
+    out[size + 1] = (char)('a' + drawn[1] % 5);
+    out[size + 2] = 0;
+}
+
+/* One random step; most fail, as they may. */
+static void random_step(struct os *os)
+{
+    char path[16], other[16];
+    uint8_t drawn[3];
+    random_path(os, path);
+    random_path(os, other);
+    os->ops->random(os, drawn, sizeof(drawn));
+    int fd = -1;
+    switch (drawn[0] % 8) {
+    case 0:
+    case 1:
+        fd = os->ops->open(os, path, OS_OPEN_READ | OS_OPEN_WRITE | OS_OPEN_CREATE);
+        if (fd >= 0)
+            file_fill(os, fd, drawn[1] * 100U, drawn[2] * 40U + 1, (char)drawn[1]);
+        break;
+    case 2:
+        fd = os->ops->open(os, path, OS_OPEN_READ | OS_OPEN_WRITE);
+        if (fd >= 0)
+            assert_int_equal(os->ops->truncate(os, fd, drawn[1] * 100U), 0);
+        break;
+    case 3:
+        (void)os->ops->mkdir(os, path);
+        break;
+    case 4:
+        (void)(drawn[1] % 2 ? os->ops->unlink(os, path) : os->ops->rmdir(os, path));
+        break;
+    case 5:
+    case 6:
+        (void)os->ops->rename(os, path, other);
+        break;
+    default:
+        fd = os->ops->open(os, path, OS_OPEN_READ);
+        if (fd >= 0)
+            assert_int_equal(os->ops->fsync(os, fd), 0);
+    }
+    if (fd >= 0 && drawn[2] % 8 != 0) /* some stay open */
+        assert_int_equal(os->ops->close(os, fd), 0);
+}
+
+struct tree_walk {
+    struct os_fake *fake;
+    char path[256];
+    uint64_t sum; /* of names, sizes and bytes, in any order */
+};
+
+static void walk(void *arg, const char *name, bool is_directory)
+{
+    struct tree_walk *up = arg;
+    struct tree_walk here = {.fake = up->fake};
+    size_t size = strlen(up->path);
+    assert_true(size + strlen(name) + 2 < sizeof(here.path));
+    memcpy(here.path, up->path, size);
+    here.path[size] = '/';
+    memcpy(here.path + size + 1, name, strlen(name) + 1);
+    uint64_t hash = 14695981039346656037ULL;
+    for (const char *at = here.path; *at; at++)
+        hash = (hash ^ (uint8_t)*at) * 1099511628211ULL;
+    if (is_directory) {
+        struct os *os = os_fake_os(up->fake);
+        assert_int_equal(os->ops->list(os, here.path, walk, &here), 0);
+    } else {
+        static uint8_t data[64 << 10];
+        ssize_t got = os_fake_peek(up->fake, here.path, false, 0, (struct iovec){data, 64 << 10});
+        assert_int_equal(got, os_fake_size(up->fake, here.path, false));
+        for (ssize_t i = 0; i < got; i++)
+            hash = (hash ^ data[i]) * 1099511628211ULL;
+    }
+    up->sum += hash + here.sum;
+}
+
+static uint64_t tree_sum(struct os_fake *fake)
+{
+    struct tree_walk root = {.fake = fake};
+    assert_int_equal(os_fake_os(fake)->ops->list(os_fake_os(fake), "/", walk, &root), 0);
+    return root.sum;
+}
+
+static void random_work_survives_what_syncs_promise(void **state)
+{
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        struct os_fake *fake = os_fake_new(seed);
+        struct os *os = os_fake_os(fake);
+        for (size_t step = 0; step < 150; step++)
+            random_step(os);
+        struct os_fake_snapshot *snapshot = os_fake_snapshot_new(fake);
+        uint64_t sum = tree_sum(fake);
+        os_fake_crash(fake, seed, OS_FAKE_CRASH_RANDOM);
+        uint64_t image = tree_sum(fake);
+        os_fake_crash(fake, seed + 1, OS_FAKE_CRASH_RANDOM); /* nothing is pending any more */
+        assert_true(tree_sum(fake) == image);
+        os_fake_snapshot_restore(fake, snapshot);
+        assert_true(tree_sum(fake) == sum);
+        os_fake_crash(fake, seed, OS_FAKE_CRASH_RANDOM); /* copies crash alike */
+        assert_true(tree_sum(fake) == image);
+        os_fake_snapshot_restore(fake, snapshot);
+        int root = os->ops->open(os, "/", OS_OPEN_DIRECTORY);
+        assert_int_equal(os->ops->syncfs(os, root), 0);
+        os_fake_crash(fake, seed, OS_FAKE_CRASH_LOSE_ALL);
+        assert_true(tree_sum(fake) == sum);
+        os_fake_snapshot_free(snapshot);
+        os_fake_free(fake);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +467,7 @@ int main(void)
         cmocka_unit_test(power_can_go_at_every_operation),
         cmocka_unit_test(crashes_repeat_from_their_seed),
         cmocka_unit_test(writeback_leaves_middle_versions),
+        cmocka_unit_test(random_work_survives_what_syncs_promise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,6 +35,7 @@ static struct os_fake_node *node_new(struct os_fake_disk *disk, bool is_director
         CHECK(disk->nodes);
     }
     node->index = disk->node_count;
+    node->id = disk->id_next++;
     node->is_directory = is_directory;
     node->lock_fd = -1;
     os_fake_pages_init(&node->pages);
@@ -192,6 +193,7 @@ void os_fake_names_deinit(struct os_fake_disk *disk)
 static void node_copy(struct os_fake_disk *to, const struct os_fake_node *from)
 {
     struct os_fake_node *node = node_new(to, from->is_directory);
+    node->id = from->id;
     node->refs = 1;
     node->modified_ms = from->modified_ms;
     os_fake_pages_copy(&node->pages, &from->pages);
@@ -214,6 +216,7 @@ void os_fake_names_copy(struct os_fake_disk *to, const struct os_fake_disk *from
     *to = (struct os_fake_disk){0};
     for (size_t i = 0; i < from->node_count; i++)
         node_copy(to, from->nodes[i]);
+    to->id_next = from->id_next;
     to->root = to->nodes[from->root->index];
     to->root->refs++;
     for (size_t i = 0; i < from->node_count; i++) {

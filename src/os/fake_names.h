@@ -27,6 +27,7 @@ struct os_fake_bad_range {
 /* refs: one a place, a descriptor, a pending change. */
 struct os_fake_node {
     size_t index; /* in the disk's nodes */
+    uint64_t id;  /* never used again on this disk; copies keep it */
     unsigned refs;
     unsigned fd_count;
     int lock_fd; /* -1: not locked */
@@ -51,6 +52,7 @@ struct os_fake_disk {
     struct os_fake_node **nodes;
     size_t node_count;
     size_t node_capacity;
+    uint64_t id_next;
     struct os_fake_node *root;
     struct os_fake_change *changes; /* oldest first */
     size_t change_count;
