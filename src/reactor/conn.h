@@ -107,6 +107,6 @@ void conn_close(struct conn *conn);
 void conn_abort(struct conn *conn, enum conn_close_reason reason);
 
 /* Starts to drain every connection (on_shutdown), calls done on core 0 when all are closed or the
- * time is over. */
+ * time is over. On core 0; listeners stay open and refuse. */
 void conn_shutdown_all(struct reactor *reactor, unsigned timeout_ms, void (*done)(void *arg),
                        void *arg);

@@ -45,6 +45,8 @@ struct app {
     unsigned frames;
     unsigned calls; /* of on_input */
     unsigned drains;
+    unsigned marked;
+    size_t charged;
     enum conn_close_reason reason;
     struct buf_range kept[4096];
     uint64_t kept_hash[4096];

@@ -6,6 +6,9 @@
 
 static void conn_drain(struct conn *conn)
 {
+    if (conn->is_drained)
+        return;
+    conn->is_drained = true;
     if (conn->phase == CONN_OPEN && conn->ops->on_shutdown)
         conn->ops->on_shutdown(conn);
     else
@@ -15,7 +18,7 @@ static void conn_drain(struct conn *conn)
 /* Beginnings of frames go along; output, requests and waiting do not. */
 bool conn_can_move(const struct conn *conn)
 {
-    return conn->phase == CONN_OPEN && conn->paused == 0 && conn->held == 0 &&
+    return conn->phase == CONN_OPEN && !conn->is_drained && conn->paused == 0 && conn->held == 0 &&
            conn->out_size == 0 && !conn->is_starved && !conn->is_parked && !conn->was_full &&
            list_empty(&conn->task.node) && conn->ops->can_move &&
            conn->ops->can_move((struct conn *)(uintptr_t)conn);

@@ -92,6 +92,7 @@ struct conn {
     bool is_parked;   /* readable while paused: not asked for until resumed */
     bool is_starved;  /* no memory to read into */
     bool is_blocked;  /* the kernel takes no more output now */
+    bool is_drained;  /* on_shutdown was called */
     bool was_full;    /* on_drain is due */
     unsigned wish;    /* core to move to plus one; 0: none */
     uint32_t traffic; /* input events since placement looked last */

@@ -232,6 +232,7 @@ static void load_follows_the_work(void **state)
 struct watched {
     struct core_watch watch;
     struct watched *victim;
+    struct watched *heir; /* takes the victim's slot */
     unsigned runs;
 };
 
@@ -241,8 +242,11 @@ static void watched_run(struct core *core, struct core_watch *watch, uint32_t ev
     w->runs++;
     assert_true(events & EPOLLIN);
     if (w->victim && w->victim->watch.fd >= 0) {
+        uint32_t slot = w->victim->watch.slot;
         core_watch_remove(core, &w->victim->watch);
         w->victim->watch.fd = -1;
+        assert_int_equal(core_watch_add(core, &w->heir->watch, EPOLLIN), ERR_OK);
+        assert_int_equal(w->heir->watch.slot, slot);
     }
 }
 
@@ -250,16 +254,20 @@ static void stale_events_find_nobody(void **state)
 {
     struct fixture *f = fixture_new(1, 0, true);
     struct os *os = os_posix();
-    struct watched w[2] = {{{watched_run, os->ops->event_create(os), 0}, &w[1], 0},
-                           {{watched_run, os->ops->event_create(os), 0}, &w[0], 0}};
-    int fds[2] = {w[0].watch.fd, w[1].watch.fd};
+    struct watched w[3];
+    int fds[3];
+    for (int i = 0; i < 3; i++) {
+        fds[i] = os->ops->event_create(os);
+        w[i] = (struct watched){{watched_run, fds[i], 0}, i < 2 ? &w[1 - i] : NULL, &w[2], 0};
+    }
     for (int i = 0; i < 2; i++) {
         assert_int_equal(core_watch_add(f->core, &w[i].watch, EPOLLIN), ERR_OK);
         os->ops->event_signal(os, fds[i]);
     }
     core_run_once(f->core, 0); /* both are ready; whoever is first removes the other */
     assert_int_equal(w[0].runs + w[1].runs, 1);
-    for (int i = 0; i < 2; i++) {
+    assert_int_equal(w[2].runs, 0);
+    for (int i = 0; i < 3; i++) {
         if (w[i].watch.fd >= 0)
             core_watch_remove(f->core, &w[i].watch);
         os->ops->close(os, fds[i]);

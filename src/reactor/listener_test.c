@@ -64,6 +64,13 @@ static void slow_frames_are_cut(void **state)
     from_ns = core_now_ns(app->core);
     PUMP_UNTIL(app, core_now_ns(app->core) > from_ns + 80000000);
     assert_int_equal(app->closed, 1);
+    app->mode = APP_CUSTOM;
+    conn_resume(app->conn);
+    core_run_once(app->core, 0);
+    conn_pause(app->conn); /* in the middle of a frame */
+    from_ns = core_now_ns(app->core);
+    PUMP_UNTIL(app, core_now_ns(app->core) > from_ns + 80000000);
+    assert_int_equal(app->closed, 1);
     conn_resume(app->conn);
     PUMP_UNTIL(app, app->closed == 2);
     assert_int_equal(app->reason, CONN_CLOSED_SLOW);
