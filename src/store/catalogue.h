@@ -6,10 +6,12 @@
 
 struct catalogue;
 
-/* Reads snapshot and changes from <data>/catalogue; makes an empty one when there is none. Damage
- * in the torn end is cut; damage elsewhere is an error with words. Lives on core 0. */
+/* Reads snapshot and changes from dir (<data>/catalogue); makes it when there is none. What a crash
+ * tore at the end is cut; damage elsewhere is ERR_CORRUPT with words, unless the snapshot before is
+ * still there with all changes since. Lives on core 0. */
 NODISCARD enum err catalogue_open(struct core *core, const char *dir, struct catalogue **out,
                                   struct diag *diag);
+/* Changes not yet done are forgotten, without a call of done. */
 void catalogue_close(struct catalogue *catalogue);
 
 /* One change; memory of the caller until done. Many changes share one fdatasync. Keys are bytes;
@@ -20,10 +22,15 @@ struct catalogue_change {
     struct slice key;
     struct slice value;
     void (*done)(struct catalogue_change *change, enum err err); /* on core 0, in order */
+    /* the catalogue's */
+    struct catalogue_item *item;
+    enum err result;
 };
-/* On core 0. Uses the reserve when the disk is full (P7). */
+/* On core 0; done is never called inside. Uses the reserve when the disk is full (P7).
+ * ERR_DISK_FULL: nothing happened, a later change may fare better. ERR_OFFLINE: a sync failed. */
 void catalogue_put(struct catalogue *catalogue, struct catalogue_change *change);
-/* Current value, valid until the next change of that key; SLICE_NULL when absent. On core 0. */
+/* The durable value (a change counts when its done is called), valid until the next change of that
+ * key is done; SLICE_NULL when absent. On core 0. */
 struct slice catalogue_get(const struct catalogue *catalogue, struct slice key);
 typedef void (*catalogue_each_fn)(void *arg, struct slice key, struct slice value);
 void catalogue_each(const struct catalogue *catalogue, catalogue_each_fn fn, void *arg);

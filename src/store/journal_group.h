@@ -30,7 +30,6 @@ enum journal_magic {
     JOURNAL_MAGIC_CHANGE = 0x31474843,   /* "CHG1" */
     JOURNAL_MAGIC_SNAPSHOT = 0x314e534c, /* "LSN1" */
     JOURNAL_MAGIC_SNAPPED = 0x3147534e,  /* "NSG1" */
-    JOURNAL_MAGIC_SNAP_END = 0x3145534e, /* "NSE1" */
 };
 
 struct journal_head {
