@@ -139,11 +139,8 @@ static void exchange(const int *fds, unsigned count, uint32_t round)
     free(back);
 }
 
-static void moving_keeps_every_byte_in_order(void **state)
+static void hop_server_start(struct app *app, uint64_t *out_thread)
 {
-    struct app *app = app_new(NULL, 3);
-    uint64_t thread;
-    int fds[4];
     app->conn_ops = (struct conn_ops){.on_open = hop_on_open,
                                       .on_input = hop_on_input,
                                       .on_close = hop_on_close,
@@ -155,8 +152,16 @@ static void moving_keeps_every_byte_in_order(void **state)
         core_task_init(&hops[i].task, hop_start);
         core_task_post(reactor_core(app->reactor, i), &hops[i].task);
     }
-    assert_int_equal(app->ops.thread_start(&app->os, "server", server_main, app->reactor, &thread),
-                     0);
+    assert_int_equal(
+        app->ops.thread_start(&app->os, "server", server_main, app->reactor, out_thread), 0);
+}
+
+static void moving_keeps_every_byte_in_order(void **state)
+{
+    struct app *app = app_new(NULL, 3);
+    uint64_t thread;
+    int fds[4];
+    hop_server_start(app, &thread);
     for (unsigned i = 0; i < COUNT_OF(fds); i++)
         fds[i] = client_connect_from(app, 1);
     uint32_t round = 0;
@@ -169,6 +174,52 @@ static void moving_keeps_every_byte_in_order(void **state)
     reactor_stop(app->reactor);
     app->ops.thread_join(&app->os, thread);
     assert_int_equal(atomic_load(&hop_misses), 0);
+    app_free(app);
+}
+
+struct stopper {
+    struct core_message message;
+    struct reactor *reactor;
+    unsigned left; /* connections when all were said to be closed */
+};
+
+static void stopper_done(void *arg)
+{
+    struct stopper *stopper = arg;
+    stopper->left = (unsigned)stopper->reactor->conns.count;
+    reactor_stop(stopper->reactor);
+}
+
+static void stopper_run(struct core *core, struct core_message *message)
+{
+    struct stopper *stopper = CONTAINER_OF(message, struct stopper, message);
+    conn_shutdown_all(stopper->reactor, 60000, stopper_done, stopper);
+}
+
+/* Peers come, send part of a frame and go, while connections move; then all are told to end. */
+static void closing_and_draining_while_moving(void **state)
+{
+    struct app *app = app_new(&(struct conn_limits){.connections_per_ip_max = 1000}, 3);
+    uint64_t thread;
+    int fds[8] = {0};
+    hop_server_start(app, &thread);
+    for (unsigned i = 0; i < 2000 || sum_moves(app) < 100; i++) {
+        int *fd = &fds[i * 7919 % COUNT_OF(fds)];
+        assert_true(i < 200000);
+        if (*fd > 0)
+            close(*fd);
+        *fd = client_connect_from(app, 1);
+        assert_int_equal(send(*fd, "\0\0\0\3abc\0\0", 9, 0), 9);
+        if (i % 3 == 0)
+            recv_exactly(*fd, (uint8_t[7]){0}, 7);
+    }
+    struct stopper stopper = {{NULL, stopper_run}, app->reactor, 1};
+    core_send_from_outside(app->core, &stopper.message);
+    app->ops.thread_join(&app->os, thread);
+    assert_int_equal(stopper.left, 0);
+    assert_int_equal(app->listener->ips.count, 0);
+    for (unsigned i = 0; i < COUNT_OF(fds); i++)
+        close(fds[i]);
     app_free(app);
 }
 
@@ -253,6 +304,7 @@ int main(void)
         cmocka_unit_test(cores_fill_one_after_another),
         cmocka_unit_test(calm_cores_give_back),
         cmocka_unit_test(moving_keeps_every_byte_in_order),
+        cmocka_unit_test(closing_and_draining_while_moving),
         cmocka_unit_test(busy_cores_hand_over_and_take_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,6 +143,7 @@ static void limits_refuse_connections(void **state)
     close(b);
     close(c);
     PUMP_UNTIL(app, app->closed == 4);
+    assert_int_equal(app->listener->ips.count, 0);
     app_free(app);
 }
 
