@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "os/fake.h"
 #include "reactor/core_state.h"
 
 /* The posix table with a clock that the test moves. */
@@ -227,6 +228,65 @@ static void load_follows_the_work(void **state)
     core_run_once(f->core, 2000000000);
     assert_int_equal(core_busy_permille(f->core), 0);
     fixture_free(f);
+}
+
+struct file_work {
+    struct core_work work;
+    struct core_timer timer;
+    int fd;
+    int result;
+    unsigned done;
+    uint64_t fired_ns;
+};
+
+static void file_work_run(struct core_work *work)
+{
+    struct file_work *w = CONTAINER_OF(work, struct file_work, work);
+    struct os *os = core_os(work->core);
+    struct iovec part = {"bytes", 5};
+    w->result = (int)os->ops->pwritev(os, w->fd, &part, 1, 0);
+    if (w->result == 5)
+        w->result = os->ops->fdatasync(os, w->fd);
+}
+
+static void file_work_done(struct core *core, struct core_work *work)
+{
+    struct file_work *w = CONTAINER_OF(work, struct file_work, work);
+    w->done++;
+    core_timer_set(core, &w->timer, core_now_ns(core) + 5000000000);
+}
+
+static void file_timer_run(struct core *core, struct core_timer *timer)
+{
+    CONTAINER_OF(timer, struct file_work, timer)->fired_ns = core_now_ns(core);
+}
+
+/* The whole of a core on the simulated os: virtual time, virtual disk, work inline. */
+static void a_core_runs_on_the_fake_os(void **state)
+{
+    struct os_fake *fake = os_fake_new(1);
+    struct os *os = os_fake_os(fake);
+    struct budget budget;
+    struct reactor *reactor;
+    budget_init(&budget, 1 << 20);
+    struct reactor_options options = {.os = os, .budget = &budget, .core_count = 1};
+    assert_int_equal(reactor_open(&options, &reactor), ERR_OK);
+    struct core *core = reactor_core(reactor, 0);
+    struct file_work w = {.work = {.run = file_work_run, .done = file_work_done}};
+    core_timer_init(&w.timer, file_timer_run);
+    w.fd = os->ops->open(os, "/file", OS_OPEN_WRITE | OS_OPEN_CREATE);
+    assert_true(w.fd >= 0);
+    core_work_submit(core, CORE_LANE_SYNC, &w.work);
+    core_run_once(core, 0);
+    assert_int_equal(w.result, 0);
+    assert_int_equal(w.done, 1);
+    uint64_t from_ns = core_now_ns(core);
+    core_run_once(core, -1); /* the wait moves the clock */
+    assert_int_equal(w.fired_ns, from_ns + 5000000000);
+    core_work_submit(core, CORE_LANE_SYNC, &w.work);
+    reactor_abandon(reactor); /* as if killed: nobody is called back */
+    assert_int_equal(w.done, 1);
+    os_fake_free(fake);
 }
 
 struct watched {
@@ -462,6 +522,7 @@ int main(void)
         cmocka_unit_test(tasks_run_in_phases),
         cmocka_unit_test(timers_fire_in_order),
         cmocka_unit_test(work_runs_inline_at_the_next_turn),
+        cmocka_unit_test(a_core_runs_on_the_fake_os),
         cmocka_unit_test(load_follows_the_work),
         cmocka_unit_test(stale_events_find_nobody),
         cmocka_unit_test(messages_keep_order_between_cores),

@@ -84,6 +84,12 @@ void reactor_close(struct reactor *reactor)
     free(reactor);
 }
 
+void reactor_abandon(struct reactor *reactor)
+{
+    reactor->is_open = false;
+    reactor_close(reactor);
+}
+
 static void reactor_core_main(void *arg)
 {
     core_loop(arg);

@@ -24,8 +24,12 @@ struct reactor_options {
 };
 
 NODISCARD enum err reactor_open(const struct reactor_options *options, struct reactor **out);
-/* After reactor_run has returned. */
+/* After reactor_run has returned. Work that was submitted is finished and its done called;
+ * connections are closed. NULL is allowed. */
 void reactor_close(struct reactor *reactor);
+/* Frees it as a killed process would, calling nobody back: for crash tests, without connections,
+ * helpers and reactor_run. */
+void reactor_abandon(struct reactor *reactor);
 /* Starts the threads of cores 1.. and runs core 0 on the caller until reactor_stop. */
 void reactor_run(struct reactor *reactor);
 /* Any core, any number of times: every loop ends after the turn it is in. */
