@@ -89,13 +89,25 @@ static bool input_unstash(struct conn *conn, uint32_t need)
     return true;
 }
 
-/* A place for at least one byte, and for the whole frame when its size is known. */
+/* How many contiguous bytes to have room for. A size that a peer merely claims is believed up to a
+ * bound; beyond it memory grows with what has arrived. */
+static uint32_t input_need(const struct conn *conn)
+{
+    uint32_t size = conn_input_size(conn);
+    if (conn->wanted <= CONN_AHEAD_MAX)
+        return MAX(conn->wanted, size + 1);
+    if (conn->in && conn->in->capacity >= CONN_AHEAD_MAX && conn->in_end < conn->in->capacity)
+        return size + 1;
+    return (uint32_t)MIN(conn->wanted, MAX(CONN_AHEAD_MAX, (uint64_t)size * 4));
+}
+
+/* A place for at least one byte, and for the whole frame when it is known and not huge. */
 static bool input_make_room(struct conn *conn)
 {
     if (!conn->in && conn->wanted <= CONN_BUFFER_SIZE && !input_borrow(conn))
         return false;
     uint32_t size = conn_input_size(conn);
-    uint32_t need = MAX(conn->wanted, size + 1);
+    uint32_t need = input_need(conn);
     if (conn->in && conn->in->capacity < CONN_BUFFER_SIZE && need <= CONN_BUFFER_SIZE - 64 &&
         input_unstash(conn, need))
         return true;

@@ -12,6 +12,7 @@
 #define CONN_INPUT_TURN_MAX    (256u * 1024)  /* bytes read from one connection in one turn */
 #define CONN_INPUT_CORE_MAX    (4096u * 1024) /* from all: above it one buffer each */
 #define CONN_OUTPUT_TURN_MAX   (1024u * 1024) /* bytes sent to one connection in one turn */
+#define CONN_AHEAD_MAX         (2048u * 1024) /* room made for bytes that are only announced */
 #define CONN_WANTED_MAX        (1024u << 20)  /* handlers bound their frames below this */
 #define CONN_PARTS_MAX         64             /* of one sendv */
 #define CONN_COPY_MAX          512u           /* a range up to this is copied, not referenced */

@@ -57,6 +57,20 @@ static void big_frames_arrive_in_one_piece(void **state)
     app_free(app);
 }
 
+static void announced_sizes_take_no_memory(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    uint8_t head[100004];
+    int fd = client_connect(app);
+    memset(head, 7, sizeof(head));
+    be32_put(head, 100000000);
+    client_send(app, fd, slice_make(head, sizeof(head)));
+    PUMP_UNTIL(app, bytes_in(app) == sizeof(head));
+    assert_true(budget_used(&app->budget) < 3 * CONN_AHEAD_MAX);
+    close(fd);
+    app_free(app);
+}
+
 static void referenced_input_is_never_overwritten(void **state)
 {
     struct app *app = app_new(NULL, 1);
@@ -407,6 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(echo_at_every_split),
         cmocka_unit_test(big_frames_arrive_in_one_piece),
+        cmocka_unit_test(announced_sizes_take_no_memory),
         cmocka_unit_test(referenced_input_is_never_overwritten),
         cmocka_unit_test(small_frames_share_one_buffer),
         cmocka_unit_test(full_output_presses_back_and_drains),
