@@ -1,11 +1,47 @@
 # The C header and source of each Kafka message: structs, readers, writers, defaults.
 # SPDX-License-Identifier: Apache-2.0
 
+import re
+
 from schema_model import C_TYPES, SIZES, Field, Range, SchemaError
 
 
+COLUMNS = 100
+
+
+def open_column(text):
+    """The column behind the innermost parenthesis or brace that text leaves open, or None."""
+    opened = []
+    for position, letter in enumerate(text):
+        if letter in "({":
+            opened.append(position + 1)
+        elif letter in ")}" and opened:
+            opened.pop()
+    return opened[-1] if opened else None
+
+
+def wrap(line):
+    """Breaks a long line behind a comma or before an operator, under its innermost parenthesis;
+    where that leaves no room, behind a parenthesis."""
+    lines, start = [], len(line) - len(line.lstrip())
+    indent = start + 4
+    while len(line) > COLUMNS:
+        places = [m.end() for m in re.finditer(r", | (?=&& |\|\| |\+ )", line[:COLUMNS + 1])
+                  if m.end() > indent]
+        under = open_column(line[:places[-1]]) if places else None
+        if not places or (under or indent) + len(line) - places[-1] > COLUMNS:
+            if not lines and "(" in line:
+                places, under = [line.index("(") + 1], start + 4
+        if not places:
+            break
+        indent = under or indent
+        lines.append(line[:places[-1]].rstrip())
+        line = " " * indent + line[places[-1]:]
+    return lines + [line]
+
+
 class Code:
-    """Lines of C with indentation; block() opens a brace only where a condition is given."""
+    """Lines of C with indentation."""
 
     def __init__(self):
         self.lines, self.depth = [], 0
@@ -31,7 +67,8 @@ class Code:
         self.add()
 
     def text(self):
-        return "\n".join(self.lines).rstrip("\n") + "\n"
+        whole = [part for line in self.lines for part in wrap(line)]
+        return "\n".join(whole).rstrip("\n") + "\n"
 
 
 def c_type(field, message):
@@ -127,12 +164,12 @@ def prototypes(message):
     name = message.c_name
     return {
         "init": "void %s_init(struct %s *out)" % (name, name),
-        "read": "void %s_read(struct wire_reader *r, int16_t version,\n%sstruct %s *out)"
-                % (name, " " * (len(name) + 11), name),
-        "decode": "enum err %s_decode(struct slice body, int16_t version,\n%sstruct arena *arena, "
-                  "struct %s *out)" % (name, " " * (len(name) + 17), name),
-        "encode": "void %s_encode(const struct %s *in, int16_t version,\n%sstruct wire_writer *w)"
-                  % (name, name, " " * (len(name) + 13)),
+        "read": "void %s_read(struct wire_reader *r, int16_t version, struct %s *out)"
+                % (name, name),
+        "decode": "enum err %s_decode(struct slice body, int16_t version, struct arena *arena, "
+                  "struct %s *out)" % (name, name),
+        "encode": "void %s_encode(const struct %s *in, int16_t version, struct wire_writer *w)"
+                  % (name, name),
         "size": "size_t %s_size(const struct %s *in, int16_t version)" % (name, name),
     }
 
@@ -165,7 +202,7 @@ def write_header(file):
         code.add(made["read"] + ";")
         code.add("/* ERR_UNSUPPORTED, ERR_TRUNCATED, ERR_INVALID, ERR_NO_MEMORY. Slices in out "
                  "point into body,\n * arrays lie in the arena. */")
-        code.add("NODISCARD " + made["decode"].replace("\n", "\n" + " " * 10) + ";")
+        code.add("NODISCARD " + made["decode"] + ";")
         code.add("/* Writes it; errors stick in the writer. The version must be supported. */")
         code.add(made["encode"] + ";")
         code.add("/* Bytes on the wire, records that are gaps included. */")
@@ -235,8 +272,8 @@ def read_field(code, field, message, reader):
 
 
 def write_tags_read(code, struct):
-    code.function("static void %s_tags_read(struct wire_reader *r, int16_t version,\n"
-                  "    struct %s *out)" % (struct.function, struct.c_name))
+    code.function("static void %s_tags_read(struct wire_reader *r, int16_t version, "
+                  "struct %s *out)" % (struct.function, struct.c_name))
     code.add("uint32_t left = wire_reader_tag_count(r);")
     code.open("for (; left > 0 && r->error == ERR_OK; left--)")
     code.add("uint32_t tag;")
@@ -265,8 +302,8 @@ def write_struct_read(code, struct):
         code.function(prototypes(message)["read"])
         code.add("r->flexible = %s;" % message.flexible_condition(struct.versions))
     else:
-        code.function("static void %s_read(struct wire_reader *r, int16_t version,\n"
-                      "%sstruct %s *out)" % (struct.function, " " * (len(struct.function) + 18), struct.c_name))
+        code.function("static void %s_read(struct wire_reader *r, int16_t version, "
+                      "struct %s *out)" % (struct.function, struct.c_name))
     code.add("%s_init(out);" % struct.c_name)
     write_runs(code, struct,
                lambda field: read_field(code, field, message, "r"))
@@ -354,7 +391,7 @@ def differs(field):
 def write_is_default(code, struct):
     code.function("static bool %s_is_default(const struct %s *in)"
                   % (struct.function, struct.c_name))
-    code.add("return !(%s);" % " ||\n             ".join(differs(field) for field in struct.fields))
+    code.add("return !(%s);" % " || ".join(differs(field) for field in struct.fields))
     code.end()
 
 
@@ -362,12 +399,12 @@ def write_tags_write(code, struct):
     tagged = struct.tagged_fields()
     for field in tagged:
         if field.kind not in SIZES or field.array:
-            code.function("static void %s_tag_%d_write(struct wire_writer *w, int16_t version,\n"
-                          "    const struct %s *in)" % (struct.function, field.tag, struct.c_name))
+            code.function("static void %s_tag_%d_write(struct wire_writer *w, int16_t version, "
+                          "const struct %s *in)" % (struct.function, field.tag, struct.c_name))
             write_field(code, field, struct.message)
             code.end()
-    code.function("static void %s_tags_write(struct wire_writer *w, int16_t version,\n"
-                  "    const struct %s *in)" % (struct.function, struct.c_name))
+    code.function("static void %s_tags_write(struct wire_writer *w, int16_t version, "
+                  "const struct %s *in)" % (struct.function, struct.c_name))
     flexible = Range(max(struct.message.flexible, struct.versions.low), struct.versions.high)
     for field in tagged:
         condition = field.versions.condition(flexible)
@@ -404,8 +441,8 @@ def write_struct_write(code, struct, defaults_asked):
                  % (message.versions.low, message.versions.high))
         code.add("w->flexible = %s;" % message.flexible_condition(struct.versions))
     else:
-        code.function("static void %s_write(struct wire_writer *w, int16_t version,\n"
-                      "    const struct %s *in)" % (struct.function, struct.c_name))
+        code.function("static void %s_write(struct wire_writer *w, int16_t version, "
+                      "const struct %s *in)" % (struct.function, struct.c_name))
     write_runs(code, struct,
                lambda field: write_field(code, field, message))
     if struct.tagged_fields():

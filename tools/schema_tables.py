@@ -34,7 +34,8 @@ def apis_header(apis):
         code.add("KAFKA_API_%s = %d," % (file.stem.upper(), file.api.key))
     code.close("};")
     code.add()
-    code.add("""/* Versions are ranges, both ends included. What is advertised may begin below what is
+    code.add("""\
+/* Versions are ranges, both ends included. What is advertised may begin below what is
  * accepted; advertise_max -1: a client is not told of it. */
 struct kafka_api {
     int16_t key;
@@ -143,8 +144,8 @@ def codecs_source(files, apis):
                       % name)
         code.add("%s_read(r, version, out);" % name)
         code.end()
-        code.function("static void encode_%s(const void *in, int16_t version,\n"
-                      "    struct wire_writer *w)" % name)
+        code.function("static void encode_%s(const void *in, int16_t version, "
+                      "struct wire_writer *w)" % name)
         code.add("%s_encode(in, version, w);" % name)
         code.end()
     code.open("const struct kafka_codec kafka_codecs[] =")
@@ -204,8 +205,8 @@ def fill_field(code, field, message):
 
 
 def fill_struct(code, struct):
-    code.function("static void fill_%s(struct wire_fill *f, int16_t version,\n    struct %s *out)"
-                  % (struct.c_name, struct.c_name))
+    code.function("static void fill_%s(struct wire_fill *f, int16_t version, "
+                  "struct %s *out)" % (struct.c_name, struct.c_name))
     code.add("%s_init(out);" % struct.c_name)
     for field in struct.fields:
         tests = [field.versions.condition(struct.versions)]
