@@ -1,30 +1,36 @@
-// The waist: topics and partitions in words free of any protocol. Every call is asynchronous and may
-// be made on any core; its done runs on the core that made it.
-// SPDX-License-Identifier: Apache-2.0
+// The waist: topics and partitions in words free of any protocol. Every call is asynchronous and
+// may be made on any core; its done runs on the core that made it. SPDX-License-Identifier:
+// Apache-2.0
 #pragma once
 
 #include "base/arena.h"
 #include "base/map.h"
 #include "base/uuid.h"
-#include "broker/settings.h"
+#include "broker/topic_config.h"
 #include "store/store.h"
 
 struct broker;
-struct broker_partition; /* one a partition, the same pointer on every core; lives until no call uses it */
+/* One a partition, the same pointer on every core; lives while a topic version or a call uses it.
+ */
+struct broker_partition;
 
 struct broker_options {
     struct reactor *reactor;
     struct store *store;
     struct os *os;
     struct logger *logger;
+    const char *data_dir;                   /* for broker_space; copied; NULL: unknown */
     const struct broker_settings *settings; /* of the file and command line; copied */
 };
 
-/* Reads facts, makes topics and logs; before reactor_run. Makes cluster id and internal topics. */
+/* Reads facts, makes topics and logs; after store_open and before reactor_run, on core 0's thread.
+ * Makes the cluster id. ERR_CORRUPT: a fact cannot be read, diag says which. */
 NODISCARD enum err broker_open(const struct broker_options *options, struct broker **out,
                                struct diag *diag);
-/* Refuses new appends, finishes what is in flight, then done on core 0. */
+/* Refuses new appends and changes (ERR_CLOSED), finishes what is in flight, then done on core 0.
+ * Call it on core 0. */
 void broker_drain(struct broker *broker, void (*done)(void *arg), void *arg);
+/* After the reactor has stopped, before store_close and reactor_close. */
 void broker_close(struct broker *broker);
 
 struct broker *broker_of(struct core *core);
@@ -59,9 +65,10 @@ size_t broker_partition_count_total(struct core *core);
 
 /* What every call begins with. Its memory is the caller's until done. */
 struct broker_call {
-    void (*done)(struct broker_call *call); /* on the core that made the call, never inside it, once */
-    enum err err;                           /* out */
-    struct diag diag;                       /* out: words for a person where err says invalid */
+    void (*done)(
+        struct broker_call *call); /* on the core that made the call, never inside it, once */
+    enum err err;                  /* out */
+    struct diag diag;              /* out: words for a person where err says invalid */
     /* the broker's */
     struct core_message message;
     struct core *origin;
@@ -75,8 +82,18 @@ struct broker_setting_pair {
     struct slice value; /* null: back to the default */
 };
 
+/* Which part of a topic's description was wrong. */
+enum broker_topic_fault {
+    BROKER_TOPIC_FAULT_NONE,
+    BROKER_TOPIC_FAULT_NAME,
+    BROKER_TOPIC_FAULT_PARTITIONS,
+    BROKER_TOPIC_FAULT_REPLICAS,
+    BROKER_TOPIC_FAULT_SETTINGS,
+};
+
 /* Done once the topic is durable and every core sees it. ERR_EXISTS, ERR_INVALID (name, counts,
- * settings: diag says which), ERR_LIMIT. */
+ * settings: diag and out_fault say which), ERR_LIMIT. All that is pointed to stays valid until
+ * done. */
 struct broker_topic_create {
     struct broker_call call;
     struct slice name;
@@ -88,15 +105,18 @@ struct broker_topic_create {
     bool internal;
     struct uuid out_id;
     int32_t out_partition_count;
+    enum broker_topic_fault out_fault;
 };
 void broker_topic_create(struct core *core, struct broker_topic_create *create);
 
+/* ERR_NOT_FOUND, ERR_UNSUPPORTED (delete.topic.enable is false), ERR_ACCESS (internal). */
 struct broker_topic_delete {
     struct broker_call call;
     struct uuid id;
 };
 void broker_topic_delete(struct core *core, struct broker_topic_delete *call);
 
+/* ERR_NOT_FOUND, ERR_INVALID (not more than there are), ERR_LIMIT, ERR_ACCESS (internal). */
 struct broker_topic_grow {
     struct broker_call call;
     struct uuid id;
@@ -105,18 +125,24 @@ struct broker_topic_grow {
 };
 void broker_topic_grow(struct core *core, struct broker_topic_grow *call);
 
-enum broker_setting_op { BROKER_SETTING_SET, BROKER_SETTING_DELETE, BROKER_SETTING_APPEND,
-                         BROKER_SETTING_SUBTRACT };
+enum broker_setting_op {
+    BROKER_SETTING_SET,
+    BROKER_SETTING_DELETE,
+    BROKER_SETTING_APPEND, /* lists only */
+    BROKER_SETTING_SUBTRACT,
+};
 struct broker_setting_change {
     struct slice name;
     struct slice value;
     enum broker_setting_op op;
 };
-/* Of a topic, or (topic_id zero) of the broker; replace_all: settings not named go back to default. */
+/* Of a topic, or of the broker; replace_all: settings not named go back to default. ERR_INVALID
+ * with words, ERR_NOT_FOUND. */
 struct broker_settings_alter {
     struct broker_call call;
-    struct uuid topic_id;
+    struct uuid topic_id; /* unless for_broker */
     bool for_broker;
+    bool cluster; /* with for_broker: the default of all brokers, which this broker's own beats */
     bool replace_all;
     bool validate_only;
     const struct broker_setting_change *changes;
@@ -128,20 +154,24 @@ void broker_settings_alter(struct core *core, struct broker_settings_alter *call
 /* NULL when the topic has no such partition. */
 struct broker_partition *broker_partition_at(const struct broker_topic *topic, int32_t index);
 
-/* Append of one batch. The batch is checked here, on the caller's core: structure, CRC, the topic's rules;
- * then appended on the partition's core; done when durable (or accepted, for async topics). */
+/* Append of one batch. The batch is checked here, on the caller's core: structure, CRC, the topic's
+ * rules; then appended on the partition's core; done when durable (or accepted, for async topics).
+ */
 struct broker_append {
-    struct broker_call call; /* err: CORRUPT, TOO_LARGE, RECORD_INVALID, INVALID, TIMESTAMP, SEQUENCE,
-                                FENCED, DISK_FULL, OFFLINE, BUSY, NOT_FOUND (partition is gone) */
-    struct buf_range batch;  /* a reference is taken for the time of the call */
-    bool internal;           /* from the server itself: control batches and internal topics allowed */
-    int64_t base_offset;     /* out */
-    int64_t append_time_ms;  /* out: -1 unless the topic uses LogAppendTime */
-    int64_t log_start;       /* out */
-    int32_t error_record;    /* out: index in the batch of the record that broke a rule, or -1 */
+    struct broker_call
+        call; /* err: CORRUPT, TOO_LARGE, RECORD_INVALID, INVALID, TIMESTAMP, SEQUENCE,
+                 FENCED, DISK_FULL, OFFLINE, BUSY, NOT_FOUND (partition is gone) */
+    struct buf_range batch; /* a reference is taken for the time of the call */
+    bool internal;       /* from the server itself: control batches and internal topics allowed */
+    int64_t base_offset; /* out */
+    int64_t append_time_ms; /* out: -1 unless the topic uses LogAppendTime */
+    int64_t log_start;      /* out */
+    int32_t error_record;   /* out: index in the batch of the record that broke a rule, or -1 */
+    /* the broker's */
     struct store_append store;
     const struct broker_topic *topic;
-    void *private;
+    struct broker_recode *recode; /* while it is compressed anew */
+    uint64_t deadline_ns;         /* while it waits for the store */
 };
 void broker_append(struct core *core, const struct broker_topic *topic, int32_t partition,
                    struct broker_append *append);
@@ -150,13 +180,14 @@ void broker_append(struct core *core, const struct broker_topic *topic, int32_t 
 
 /* Read of what is visible. */
 struct broker_read {
-    struct broker_call call; /* err: OUT_OF_RANGE, FENCED (epoch old), EPOCH_UNKNOWN, NOT_FOUND, CORRUPT */
+    struct broker_call
+        call; /* err: OUT_OF_RANGE, FENCED (epoch old), EPOCH_UNKNOWN, NOT_FOUND, CORRUPT */
     int64_t offset;
-    int32_t epoch;       /* caller's idea of the leader epoch, or BROKER_EPOCH_ANY */
+    int32_t epoch; /* caller's idea of the leader epoch, or BROKER_EPOCH_ANY */
     size_t size_max;
-    bool want_one;       /* at least one whole batch, however large */
+    bool want_one; /* at least one whole batch, however large */
     bool want_memory;
-    bool committed;      /* below the last stable offset */
+    bool committed; /* below the last stable offset */
     /* out */
     int64_t high_watermark;
     int64_t last_stable;
@@ -172,19 +203,25 @@ struct broker_watch {
     struct broker_call call; /* done: it fired, or it was disarmed and err is ERR_CANCELLED */
     int64_t offset;
     bool committed;
-    bool armed;              /* on the origin core */
+    bool armed; /* on the origin core: done is still to come */
+    /* the broker's */
+    bool cancelling; /* on the origin core: the cancel message is under way */
+    bool fired;      /* on the origin core: done waits for the cancel message */
+    bool cancelled;  /* in the cancel message on its way back */
     struct core_message cancel;
+    struct list cancel_node; /* while the partition moves */
     struct list waiting;     /* on the partition's core */
 };
 void broker_watch_arm(struct core *core, struct broker_partition *partition,
                       struct broker_watch *watch);
-/* done follows in any case, with OK or ERR_CANCELLED. */
+/* On the core that armed it. done follows in any case, with OK or ERR_CANCELLED; nothing happens
+ * when it is not armed. */
 void broker_watch_disarm(struct core *core, struct broker_watch *watch);
 
 enum broker_offset_kind {
     BROKER_OFFSET_TIMESTAMP,
     BROKER_OFFSET_EARLIEST,
-    BROKER_OFFSET_LATEST,       /* high watermark, or last stable with committed */
+    BROKER_OFFSET_LATEST, /* high watermark, or last stable with committed */
     BROKER_OFFSET_MAX_TIMESTAMP,
 };
 struct broker_offset_find {
@@ -205,8 +242,8 @@ struct broker_epoch_end {
     struct broker_call call;
     int32_t current_epoch; /* of the caller, or BROKER_EPOCH_ANY */
     int32_t epoch;
-    int32_t out_epoch;
-    int64_t out_end;
+    int32_t out_epoch; /* -1: none that old */
+    int64_t out_end;   /* -1 */
 };
 void broker_epoch_end(struct core *core, struct broker_partition *partition,
                       struct broker_epoch_end *call);

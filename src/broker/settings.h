@@ -1,4 +1,4 @@
-// The broker's settings: one table (settings.def) makes the struct, its defaults and their description.
+// The broker's settings: a table (settings.def) makes the struct, defaults and descriptions.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -6,13 +6,14 @@
 #include "base/slice.h"
 
 /* settings.def: SETTING(kind, field, "kafka.name", default, min, max, dynamic, "documentation")
- * kind: BOOL bool, INT int32_t, LONG int64_t, TEXT const char * (owned by whoever filled it), LIST the same. */
+ * kind: BOOL bool, INT int32_t, LONG int64_t, TEXT and LIST const char * (owned by whoever filled
+ * it). */
 struct broker_settings {
-#define SETTING_TYPE_BOOL bool
-#define SETTING_TYPE_INT  int32_t
-#define SETTING_TYPE_LONG int64_t
-#define SETTING_TYPE_TEXT const char *
-#define SETTING_TYPE_LIST const char *
+#define SETTING_TYPE_BOOL                                         bool
+#define SETTING_TYPE_INT                                          int32_t
+#define SETTING_TYPE_LONG                                         int64_t
+#define SETTING_TYPE_TEXT                                         const char *
+#define SETTING_TYPE_LIST                                         const char *
 #define SETTING(kind, field, name, value, min, max, dynamic, doc) SETTING_TYPE_##kind field;
 #include "broker/settings.def" // IWYU pragma: keep
 #undef SETTING
