@@ -30,13 +30,23 @@ static void work(struct fixture *f, struct os_fake_random *random, unsigned roun
     fixture_turns(f, 20);
 }
 
-/* One life: open, work with a cut at an operation, crash, replay. */
-static void live(struct fixture *f, struct os_fake_random *random, uint64_t cut, bool is_after)
+struct cut {
+    uint64_t at; /* operation; 0: none */
+    bool is_after;
+};
+
+static struct cut cut_random(struct os_fake_random *random, uint64_t limit)
 {
-    if (cut > 0)
-        os_fake_cut_power(f->fake, os_fake_operation_count(f->fake) + cut, is_after);
+    return (struct cut){1 + os_fake_random_below(random, limit), os_fake_random_below(random, 2)};
+}
+
+/* One life: open, work with a cut at an operation, crash, replay. */
+static void live(struct fixture *f, struct os_fake_random *random, unsigned rounds, struct cut cut)
+{
+    if (cut.at > 0)
+        os_fake_cut_power(f->fake, os_fake_operation_count(f->fake) + cut.at, cut.is_after);
     if (fixture_open(f) == ERR_OK)
-        work(f, random, 14);
+        work(f, random, rounds);
     assert_true(!f->journal || journal_pending(f->journal) == 0);
     /* at the latest now: letting go of old pieces must not delete them */
     if (!os_fake_power_is_off(f->fake))
@@ -61,17 +71,17 @@ static void live(struct fixture *f, struct os_fake_random *random, uint64_t cut,
     fixture_check_acked(f);
 }
 
-static uint64_t lives(uint64_t seed, uint64_t cut, bool is_after)
+/* The second and third have the pieces of those before beside their own. */
+static uint64_t lives(uint64_t seed, unsigned rounds, struct cut cut)
 {
     struct os_fake_random random = {seed * 1000003};
     struct fixture *f = fixture_new(seed);
     uint64_t before = os_fake_operation_count(f->fake);
-    live(f, &random, cut, is_after);
+    live(f, &random, rounds, cut);
     uint64_t count = os_fake_operation_count(f->fake) - before;
-    /* the second life has the pieces of the first beside its own */
-    random.state ^= cut * 7919 + is_after;
-    live(f, &random, 1 + os_fake_random_below(&random, 60), os_fake_random_below(&random, 2));
-    live(f, &random, 1 + os_fake_random_below(&random, 60), os_fake_random_below(&random, 2));
+    random.state ^= cut.at * 7919 + cut.is_after;
+    live(f, &random, 14, cut_random(&random, 60));
+    live(f, &random, 14, cut_random(&random, 60));
     fixture_free(f);
     return count;
 }
@@ -79,13 +89,25 @@ static uint64_t lives(uint64_t seed, uint64_t cut, bool is_after)
 static void every_operation(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 24; seed++) {
-        uint64_t count = lives(seed, 0, false);
+    for (uint64_t seed = 1; seed <= 16; seed++) {
+        uint64_t count = lives(seed, 14, (struct cut){0, false});
         assert_true(count > 20);
-        for (uint64_t cut = 1; cut <= count; cut++) {
-            lives(seed, cut, false);
-            lives(seed, cut, true);
+        for (uint64_t at = 1; at <= count; at++) {
+            lives(seed, 14, (struct cut){at, false});
+            lives(seed, 14, (struct cut){at, true});
         }
+    }
+}
+
+/* Long enough for pieces to be recycled many times. */
+static void long_lives(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 101; seed <= 104; seed++) {
+        uint64_t count = lives(seed, 150, (struct cut){0, false});
+        assert_true(count > 300);
+        for (uint64_t at = 100; at <= count; at += 3)
+            lives(seed, 150, (struct cut){at, at & 1});
     }
 }
 
@@ -93,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operation),
+        cmocka_unit_test(long_lives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
