@@ -11,8 +11,8 @@
 #define KAFKA_LENGTH_SIZE 4
 /* key, version, correlation id: less cannot be a request */
 #define KAFKA_FRAME_SIZE_MIN 8
-/* Arrays decoded from a request: a multiple of its size, see the wire room's invariant 2. */
-#define KAFKA_ARENA_SIZE_MAX ((size_t)512 << 20)
+/* Bytes of requests outstanding on one connection, unless it is a single one. */
+#define KAFKA_CONN_BYTES_MAX ((size_t)32 << 20)
 
 struct kafka_conn {
     struct conn *conn;
@@ -20,8 +20,10 @@ struct kafka_conn {
     struct list requests; /* struct kafka_request, oldest first */
     uint64_t id;
     size_t request_count;
-    bool blocked; /* input is paused until a request is answered */
+    size_t request_bytes;
+    bool blocked; /* input is paused until a request is answered or output has drained */
     bool closing;
+    bool leaving; /* the server stops: no more requests */
 };
 
 struct kafka *kafka_conn_kafka(const struct kafka_conn *conn)
@@ -53,84 +55,6 @@ static void kafka_conn_open(struct conn *conn, void *arg)
     conn_set_state(conn, state);
 }
 
-static void request_free(struct kafka_request *request)
-{
-    if (request->release)
-        request->release(request);
-    buf_unref(request->input.buf);
-    struct kafka_core *core = kafka_core(request->core);
-    arena_reset(&request->arena);
-    if (core->free_count < KAFKA_FREE_REQUESTS_MAX) {
-        list_push_back(&core->free_requests, &request->node);
-        core->free_count++;
-        return;
-    }
-    arena_deinit(&request->arena);
-    free(request);
-}
-
-static struct kafka_request *request_new(struct kafka_conn *conn, struct buf_range input)
-{
-    struct core *core = conn_core(conn->conn);
-    struct kafka_core *state = kafka_core(core);
-    struct list *node = list_pop_front(&state->free_requests);
-    struct kafka_request *request;
-    struct arena arena;
-    if (node) {
-        state->free_count--;
-        request = LIST_ENTRY(node, struct kafka_request, node);
-        arena = request->arena;
-    } else {
-        request = malloc(sizeof(*request));
-        if (!request)
-            return NULL;
-        arena_init(&arena, KAFKA_ARENA_SIZE_MAX);
-    }
-    *request = (struct kafka_request){
-        .conn = conn, .core = core, .arena = arena, .arrived_ns = core_now_ns(core)};
-    request->input = input;
-    buf_ref(input.buf);
-    list_push_back(&conn->requests, &request->node);
-    conn->request_count++;
-    conn_hold(conn->conn);
-    return request;
-}
-
-/* Queues the chunks of a gap; each takes a reference of its own. */
-static bool chunks_write(struct conn *conn, const struct kafka_chunks *chunks)
-{
-    for (unsigned i = 0; i < chunks->count; i++) {
-        const struct store_chunk *chunk = &chunks->chunks[i];
-        bool ok;
-        if (chunk->file) {
-            atomic_fetch_add_explicit(&chunk->file->refs, 1, memory_order_relaxed);
-            ok = conn_write_file(conn, chunk->file, chunk->file_offset, chunk->size);
-        } else {
-            buf_ref(chunk->bytes.buf);
-            ok = conn_write_buf(conn, chunk->bytes);
-        }
-        if (!ok)
-            return false;
-    }
-    return true;
-}
-
-static bool request_write(struct conn *conn, const struct kafka_request *request)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < request->gap_count; i++) {
-        const struct wire_gap *gap = &request->gaps[i];
-        struct slice before = slice_make(request->output.data + at, gap->position - at);
-        if (before.size && !conn_write(conn, before))
-            return false;
-        at = gap->position;
-        if (!chunks_write(conn, gap->gap))
-            return false;
-    }
-    struct slice rest = slice_make(request->output.data + at, request->output.size - at);
-    return rest.size == 0 || conn_write(conn, rest);
-}
-
 static void kafka_conn_close(struct kafka_conn *conn)
 {
     if (conn->closing)
@@ -139,8 +63,15 @@ static void kafka_conn_close(struct kafka_conn *conn)
     conn_close(conn->conn);
 }
 
-/* Sends what is answered at the head of the line, then lets input go on. */
-static void kafka_conn_advance(struct kafka_conn *conn)
+static void kafka_conn_unblock(struct kafka_conn *conn)
+{
+    if (!conn->blocked || conn->closing || conn->leaving)
+        return;
+    conn->blocked = false;
+    conn_resume(conn->conn);
+}
+
+void kafka_conn_advance(struct kafka_conn *conn)
 {
     struct list *node;
     while ((node = list_first(&conn->requests)) != NULL) {
@@ -149,102 +80,31 @@ static void kafka_conn_advance(struct kafka_conn *conn)
             break;
         list_remove(node);
         conn->request_count--;
+        conn->request_bytes -= request->input.size;
         bool close = request->close;
         if (!request->silent && !conn->closing)
-            close |= !request_write(conn->conn, request);
+            close |= !kafka_request_write(request, conn->conn);
         conn_release(conn->conn);
-        request_free(request);
+        kafka_request_free(request);
         if (close)
             kafka_conn_close(conn);
     }
-    if (conn->blocked && !conn->closing) {
-        conn->blocked = false;
-        conn_resume(conn->conn);
-    }
+    if (conn->leaving && list_empty(&conn->requests))
+        kafka_conn_close(conn);
+    kafka_conn_unblock(conn);
 }
 
-static void request_finish(struct kafka_request *request)
+/* Kafka starts a request when the one before it is answered. Those that may overlap start earlier,
+ * but never one of another kind in between. */
+static bool kafka_conn_may_start(const struct kafka_conn *conn, const struct kafka_handler *handler,
+                                 size_t size)
 {
-    CHECK(!request->answered);
-    request->answered = true;
-    if (request->conn)
-        kafka_conn_advance(request->conn);
-    else
-        request_free(request);
-}
-
-void kafka_request_answer_version(struct kafka_request *request, kafka_encode_fn encode,
-                                  const void *response, int16_t version)
-{
-    struct wire_writer w;
-    wire_writer_init_counting(&w);
-    encode(response, version, &w);
-    size_t body_size = w.size + w.gap_size;
-    size_t size = wire_kafka_frame_response_start_size(request->frame.api, version) + w.size;
-    size_t gap_count = w.gap_count;
-    uint8_t *bytes = arena_alloc(&request->arena, size);
-    struct wire_gap *gaps = arena_alloc_array(&request->arena, gap_count, sizeof(*gaps));
-    if (w.error || !bytes || !gaps) {
-        kafka_request_reject(request, w.error ? w.error : ERR_NO_MEMORY,
-                             "cannot encode the answer");
-        return;
-    }
-    wire_writer_init_fixed(&w, bytes, size);
-    wire_writer_set_gaps(&w, gaps, gap_count);
-    wire_kafka_frame_response_start(&w, &request->frame, version, body_size);
-    encode(response, version, &w);
-    if (w.error) {
-        kafka_request_reject(request, w.error, "cannot encode the answer");
-        return;
-    }
-    CHECK(w.size == size);
-    request->output = slice_make(bytes, size);
-    request->gaps = gaps;
-    request->gap_count = gap_count;
-    request_finish(request);
-}
-
-void kafka_request_answer_with(struct kafka_request *request, kafka_encode_fn encode,
-                               const void *response)
-{
-    kafka_request_answer_version(request, encode, response, request->version);
-}
-
-void kafka_request_answer_none(struct kafka_request *request)
-{
-    request->silent = true;
-    request_finish(request);
-}
-
-void kafka_request_reject(struct kafka_request *request, enum err err, const char *why)
-{
-    log_info(core_logger(request->core), "kafka",
-             "connection closed: %s: %s api=%s version=%d client=%.*s", why, err_text(err),
-             request->frame.api ? request->frame.api->name : "unknown",
-             request->frame.header.request_api_version,
-             (int)MIN(request->frame.header.client_id.size, (size_t)64),
-             request->frame.header.client_id.data
-                 ? (const char *)request->frame.header.client_id.data
-                 : "");
-    metric_add(&kafka_core(request->core)->rejected, 1);
-    request->silent = true;
-    request->close = true;
-    request_finish(request);
-}
-
-void *kafka_request_alloc(struct kafka_request *request, size_t count, size_t size)
-{
-    void *memory = arena_alloc_array(&request->arena, count, size);
-    if (!memory)
-        kafka_request_reject(request, ERR_NO_MEMORY, "request needs too much memory");
-    return memory;
-}
-
-static bool kafka_conn_may_start(const struct kafka_conn *conn, const struct kafka_handler *handler)
-{
+    if (conn_output_full(conn->conn))
+        return false;
     if (list_empty(&conn->requests))
         return true;
-    if (conn->request_count >= KAFKA_CONN_REQUESTS_MAX || !handler || !handler->overlap)
+    if (conn->request_count >= KAFKA_CONN_REQUESTS_MAX || !handler || !handler->overlap ||
+        conn->request_bytes + size > KAFKA_CONN_BYTES_MAX)
         return false;
     const struct kafka_request *last = LIST_ENTRY(conn->requests.prev, struct kafka_request, node);
     const struct kafka_handler *before = kafka_handlers_find(last->frame.api->key);
@@ -274,14 +134,19 @@ static enum kafka_taken kafka_conn_take(struct kafka_conn *conn, struct buf_rang
     if (err) {
         log_info(core_logger(conn_core(conn->conn)), "kafka",
                  "connection closed: malformed request header: %s", err_text(err));
+        metric_add(&kafka_core(conn_core(conn->conn))->rejected, 1);
         return KAFKA_BROKEN;
     }
     const struct kafka_handler *handler = frame.api ? kafka_handlers_find(frame.api->key) : NULL;
-    if (!kafka_conn_may_start(conn, handler))
+    if (!kafka_conn_may_start(conn, handler, range.size))
         return KAFKA_BLOCKED;
-    struct kafka_request *request = request_new(conn, range);
+    struct kafka_request *request = kafka_request_new(conn, range);
     if (!request)
         return KAFKA_BROKEN;
+    list_push_back(&conn->requests, &request->node);
+    conn->request_count++;
+    conn->request_bytes += range.size;
+    conn_hold(conn->conn);
     request->frame = frame;
     request_start(request, handler);
     return KAFKA_TAKEN;
@@ -341,9 +206,11 @@ static void kafka_conn_closed(struct conn *conn, enum conn_close_reason reason)
     while ((node = list_pop_front(&orphans)) != NULL) {
         struct kafka_request *request = LIST_ENTRY(node, struct kafka_request, node);
         if (request->answered)
-            request_free(request);
-        else if (request->cancel)
+            kafka_request_free(request);
+        else if (request->cancel && !request->cancelled) {
+            request->cancelled = true;
             request->cancel(request);
+        }
     }
     free(state);
 }
@@ -360,26 +227,47 @@ static void kafka_conn_moved(struct conn *conn, struct core *from)
     state->id = ++kafka_core(conn_core(conn))->conn_id_last;
 }
 
+/* Cancels those that wait; one at a time, because an answer may let others go. */
+static void kafka_conn_cancel(struct kafka_conn *conn)
+{
+    bool found;
+    do {
+        found = false;
+        list_for_each (node, &conn->requests) {
+            struct kafka_request *request = LIST_ENTRY(node, struct kafka_request, node);
+            if (request->answered || request->cancelled || !request->cancel)
+                continue;
+            request->cancelled = true;
+            request->cancel(request);
+            found = true;
+            break;
+        }
+    } while (found);
+}
+
 /* Nothing outstanding: close now; else when the last answer is out. */
 static void kafka_conn_shutdown(struct conn *conn)
 {
     struct kafka_conn *state = conn_state(conn);
-    if (list_empty(&state->requests)) {
+    state->leaving = true;
+    if (!state->blocked) {
+        state->blocked = true;
+        conn_pause(conn);
+    }
+    kafka_conn_cancel(state);
+    if (list_empty(&state->requests))
         kafka_conn_close(state);
-        return;
-    }
-    struct kafka_request *last = LIST_ENTRY(state->requests.prev, struct kafka_request, node);
-    last->close = true;
-    list_for_each_safe (node, following, &state->requests) {
-        struct kafka_request *request = LIST_ENTRY(node, struct kafka_request, node);
-        if (!request->answered && request->cancel)
-            request->cancel(request);
-    }
+}
+
+static void kafka_conn_drained(struct conn *conn)
+{
+    kafka_conn_unblock(conn_state(conn));
 }
 
 const struct conn_ops kafka_conn_ops = {
     .on_open = kafka_conn_open,
     .on_input = kafka_conn_input,
+    .on_drain = kafka_conn_drained,
     .on_close = kafka_conn_closed,
     .can_move = kafka_conn_can_move,
     .on_move = kafka_conn_moved,

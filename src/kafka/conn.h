@@ -12,6 +12,8 @@ struct kafka; /* what all connections share: kafka/kafka.h */
 
 extern const struct conn_ops kafka_conn_ops; /* listener arg: struct kafka * */
 
+/* Sends what is answered at the head of the line, then lets input go on. */
+void kafka_conn_advance(struct kafka_conn *conn);
 struct kafka *kafka_conn_kafka(const struct kafka_conn *conn);
 struct conn *kafka_conn_conn(const struct kafka_conn *conn);
 /* A number that no other connection of this core has had; names sessions and logs. */

@@ -25,6 +25,7 @@ enum err kafka_open(const struct kafka_options *options, struct kafka **out)
     kafka->options = *options;
     kafka->cores = cores;
     for (unsigned i = 0; i < count; i++) {
+        cores[i].kafka = kafka;
         list_init(&cores[i].free_requests);
         core_slot_set(reactor_core(options->reactor, i), CORE_SLOT_KAFKA, &cores[i]);
     }

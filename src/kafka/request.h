@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "broker/broker.h"
+#include "reactor/conn.h"
 #include "wire/kafka_frame.h"
 
 struct kafka_conn;
@@ -26,6 +27,8 @@ struct kafka_request {
     /* The connection is gone: stop waiting; the handler still answers. May be NULL. */
     void (*cancel)(struct kafka_request *request);
     /* the conversation's */
+    size_t charged; /* of the budget */
+    bool cancelled;
     bool answered;
     bool silent; /* no response (acks=0) */
     bool close;  /* close the connection instead of answering, or after the answer */
@@ -39,6 +42,22 @@ struct kafka_chunks {
     const struct store_chunk *chunks;
     unsigned count;
 };
+
+/* For the connection. NULL: out of memory; holds a reference of input.buf. */
+struct kafka_request *kafka_request_new(struct kafka_conn *conn, struct buf_range input);
+/* Answered or rejected, and on no list. */
+void kafka_request_free(struct kafka_request *request);
+/* Queues the answer on conn. False: out of memory. */
+bool kafka_request_write(const struct kafka_request *request, struct conn *conn);
+
+typedef enum err (*kafka_decode_fn)(struct slice body, int16_t version, struct arena *arena,
+                                    void *out);
+/* Decodes kafka_<name>_request. False: the request has been rejected, the handler just returns. */
+#define kafka_request_decode(request, name, out)                                                   \
+    kafka_request_decode_with(request,                                                             \
+                              (kafka_decode_fn)(void (*)(void))kafka_##name##_request_decode,      \
+                              1 ? (out) : (struct kafka_##name##_request *)0)
+bool kafka_request_decode_with(struct kafka_request *request, kafka_decode_fn decode, void *out);
 
 typedef void (*kafka_encode_fn)(const void *response, int16_t version, struct wire_writer *w);
 

@@ -12,6 +12,7 @@ struct kafka {
 };
 
 struct kafka_core {
+    struct kafka *kafka;
     struct list free_requests;
     unsigned free_count;
     uint64_t conn_id_last;

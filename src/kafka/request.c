@@ -1,0 +1,198 @@
+// Requests of a connection: made, decoded, answered, written out with what their gaps stand for.
+// SPDX-License-Identifier: Apache-2.0
+#include "kafka/request.h"
+
+#include <stdlib.h>
+
+#include "kafka/conn.h"
+#include "kafka/state.h"
+
+/* Arrays decoded from a request: a multiple of its size, see the wire room's invariant 2. */
+#define KAFKA_ARENA_SIZE_MAX ((size_t)512 << 20)
+/* Memory that every request may have, whatever the budget says. */
+#define KAFKA_ARENA_FREE_SIZE ((size_t)64 << 10)
+
+struct kafka_request *kafka_request_new(struct kafka_conn *conn, struct buf_range input)
+{
+    struct core *core = conn_core(kafka_conn_conn(conn));
+    struct kafka_core *state = kafka_core(core);
+    struct list *node = list_pop_front(&state->free_requests);
+    struct kafka_request *request;
+    struct arena arena;
+    if (node) {
+        state->free_count--;
+        request = LIST_ENTRY(node, struct kafka_request, node);
+        arena = request->arena;
+    } else {
+        request = malloc(sizeof(*request));
+        if (!request)
+            return NULL;
+        arena_init(&arena, KAFKA_ARENA_SIZE_MAX);
+    }
+    *request = (struct kafka_request){.conn = conn,
+                                      .core = core,
+                                      .arena = arena,
+                                      .input = input,
+                                      .arrived_ns = core_now_ns(core)};
+    buf_ref(input.buf);
+    list_init(&request->node);
+    return request;
+}
+
+void kafka_request_free(struct kafka_request *request)
+{
+    if (request->release)
+        request->release(request);
+    buf_unref(request->input.buf);
+    if (request->charged)
+        budget_release(reactor_budget(core_reactor(request->core)), request->charged);
+    struct kafka_core *core = kafka_core(request->core);
+    arena_reset(&request->arena);
+    if (core->free_count < KAFKA_FREE_REQUESTS_MAX) {
+        list_push_back(&core->free_requests, &request->node);
+        core->free_count++;
+        return;
+    }
+    arena_deinit(&request->arena);
+    free(request);
+}
+
+/* Queues the chunks of a gap; each takes a reference of its own. */
+static bool chunks_write(struct conn *conn, const struct kafka_chunks *chunks)
+{
+    for (unsigned i = 0; i < chunks->count; i++) {
+        const struct store_chunk *chunk = &chunks->chunks[i];
+        bool ok;
+        if (chunk->file) {
+            atomic_fetch_add_explicit(&chunk->file->refs, 1, memory_order_relaxed);
+            ok = conn_write_file(conn, chunk->file, chunk->file_offset, chunk->size);
+        } else {
+            buf_ref(chunk->bytes.buf);
+            ok = conn_write_buf(conn, chunk->bytes);
+        }
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+bool kafka_request_write(const struct kafka_request *request, struct conn *conn)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < request->gap_count; i++) {
+        const struct wire_gap *gap = &request->gaps[i];
+        struct slice before = slice_make(request->output.data + at, gap->position - at);
+        if (before.size && !conn_write(conn, before))
+            return false;
+        at = gap->position;
+        if (!chunks_write(conn, gap->gap))
+            return false;
+    }
+    struct slice rest = slice_make(request->output.data + at, request->output.size - at);
+    return rest.size == 0 || conn_write(conn, rest);
+}
+
+static void request_finish(struct kafka_request *request)
+{
+    CHECK(!request->answered);
+    request->answered = true;
+    if (request->conn)
+        kafka_conn_advance(request->conn);
+    else
+        kafka_request_free(request);
+}
+
+void kafka_request_answer_version(struct kafka_request *request, kafka_encode_fn encode,
+                                  const void *response, int16_t version)
+{
+    struct wire_writer w;
+    wire_writer_init_counting(&w);
+    encode(response, version, &w);
+    size_t body_size = w.size + w.gap_size;
+    size_t size = wire_kafka_frame_response_start_size(request->frame.api, version) + w.size;
+    size_t gap_count = w.gap_count;
+    uint8_t *bytes = arena_alloc(&request->arena, size);
+    struct wire_gap *gaps = arena_alloc_array(&request->arena, gap_count, sizeof(*gaps));
+    if (w.error || !bytes || !gaps) {
+        kafka_request_reject(request, w.error ? w.error : ERR_NO_MEMORY,
+                             "cannot encode the answer");
+        return;
+    }
+    wire_writer_init_fixed(&w, bytes, size);
+    wire_writer_set_gaps(&w, gaps, gap_count);
+    wire_kafka_frame_response_start(&w, &request->frame, version, body_size);
+    encode(response, version, &w);
+    if (w.error) {
+        kafka_request_reject(request, w.error, "cannot encode the answer");
+        return;
+    }
+    CHECK(w.size == size);
+    request->output = slice_make(bytes, size);
+    request->gaps = gaps;
+    request->gap_count = gap_count;
+    request_finish(request);
+}
+
+void kafka_request_answer_with(struct kafka_request *request, kafka_encode_fn encode,
+                               const void *response)
+{
+    kafka_request_answer_version(request, encode, response, request->version);
+}
+
+void kafka_request_answer_none(struct kafka_request *request)
+{
+    request->silent = true;
+    request_finish(request);
+}
+
+void kafka_request_reject(struct kafka_request *request, enum err err, const char *why)
+{
+    log_info(core_logger(request->core), "kafka",
+             "connection closed: %s: %s api=%s version=%d client=%.*s", why, err_text(err),
+             request->frame.api ? request->frame.api->name : "unknown",
+             request->frame.header.request_api_version,
+             (int)MIN(request->frame.header.client_id.size, (size_t)64),
+             request->frame.header.client_id.data
+                 ? (const char *)request->frame.header.client_id.data
+                 : "");
+    metric_add(&kafka_core(request->core)->rejected, 1);
+    request->silent = true;
+    request->close = true;
+    request_finish(request);
+}
+
+void *kafka_request_alloc(struct kafka_request *request, size_t count, size_t size)
+{
+    void *memory = arena_alloc_array(&request->arena, count, size);
+    if (!memory)
+        kafka_request_reject(request, ERR_NO_MEMORY, "request needs too much memory");
+    return memory;
+}
+
+/* Decoded arrays are a multiple of what the peer sent, so they ask the budget. */
+static bool decode_charge(struct kafka_request *request)
+{
+    if (request->arena.size_total <= KAFKA_ARENA_FREE_SIZE)
+        return true;
+    size_t size = request->arena.size_total - KAFKA_ARENA_FREE_SIZE;
+    if (!budget_charge(reactor_budget(core_reactor(request->core)), size))
+        return false;
+    request->charged = size;
+    return true;
+}
+
+bool kafka_request_decode_with(struct kafka_request *request, kafka_decode_fn decode, void *out)
+{
+    struct budget *budget = reactor_budget(core_reactor(request->core));
+    size_t used = budget_used(budget);
+    size_t left = used < budget->size_max ? budget->size_max - used : 0;
+    request->arena.size_max = MIN(left + KAFKA_ARENA_FREE_SIZE, KAFKA_ARENA_SIZE_MAX);
+    request->arena.size_max = MAX(request->arena.size_max, request->arena.size_total);
+    enum err err = decode(request->frame.body, request->version, &request->arena, out);
+    request->arena.size_max = KAFKA_ARENA_SIZE_MAX;
+    if (!err && !decode_charge(request))
+        err = ERR_NO_MEMORY;
+    if (err)
+        kafka_request_reject(request, err, "malformed request");
+    return err == ERR_OK;
+}
