@@ -423,7 +423,8 @@ def check_names(tree, functions):
     for function in functions:
         path = function.path
         public = not function.is_static or path.suffix == ".h"
-        if tree.is_test(path) and function.is_static or not public or not tree.room_of(path) or function.name in NAMES_ALLOWED:
+        own = tree.is_test(path) and function.is_static
+        if own or not public or not tree.room_of(path) or function.name in NAMES_ALLOWED:
             continue
         prefixes = list(name_prefixes(tree, path))
         if not any(function.name == prefix or function.name.startswith(prefix + "_")
