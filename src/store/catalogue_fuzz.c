@@ -1,5 +1,5 @@
-// Fuzzes the loading of the catalogue: any bytes as snapshot and changes, with right checksums or
-// not. SPDX-License-Identifier: Apache-2.0
+// Fuzzes the loading of the catalogue: any bytes as snapshot and changes.
+// SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
 
 #include "base/crc32c.h"

@@ -1,5 +1,5 @@
-// Tests of the catalogue: group commit, snapshots, power cuts at every operation, damage, full
-// disks. SPDX-License-Identifier: Apache-2.0
+// Tests of the catalogue: group commit, snapshots, power cuts, damage, full disks.
+// SPDX-License-Identifier: Apache-2.0
 // clang-format off
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-// A journal on the fake disk for tests: entries whose bodies follow from log and LSN, crash,
-// replay. SPDX-License-Identifier: Apache-2.0
+// A journal on the fake disk for tests: bodies follow from log and LSN; crash, replay.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // clang-format off

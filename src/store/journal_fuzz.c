@@ -1,5 +1,5 @@
-// Fuzzes the replay: any bytes as two pieces of a journal; checksums are made right by half of
-// them. SPDX-License-Identifier: Apache-2.0
+// Fuzzes the replay: any bytes as two pieces of a journal, with right checksums or not.
+// SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
 
 #include "base/crc32c.h"

@@ -274,6 +274,11 @@ static void judge(struct replay *replay)
 {
     for (size_t i = 0; i < replay->gap_count; i++) {
         const struct replay_gap *gap = &replay->gaps[i];
+        size_t next = run_next(replay, gap->piece);
+        /* given up for lack of space, and written again as the first of the next piece */
+        if (next < replay->piece_count && replay->pieces[next].has_head &&
+            replay->pieces[next].sequence_first <= gap->sequence)
+            continue;
         if (gap->sequence <= run_mark(replay, replay->pieces[gap->piece].run))
             damage(replay, gap);
     }

@@ -290,6 +290,45 @@ static void no_space_spares_control_entries(void **state)
     fixture_free(f);
 }
 
+/* A group that found no space is written again in the reserve: what is left of it is no damage. */
+static void given_up_group_is_no_damage(void **state)
+{
+    (void)state;
+    struct fixture *f = opened(16);
+    fixture_add(f, 0, 100, false, NULL);
+    settle(f);
+    /* no new spares; the current piece is filled, the next one too, and has to grow */
+    os_fake_fault_add(f->fake, &(struct os_fake_fault){.kind = OS_FAKE_OPEN, .error = EMFILE});
+    while (f->journal->spare_count > 1 ||
+           journal_current(f->journal)->used + JOURNAL_BLOCK_SIZE < 32768) {
+        assert_non_null(fixture_add(f, 0, 3000, false, NULL));
+        fixture_turns(f, 3);
+    }
+    struct journal_piece *grown = journal_current(f->journal);
+    os_fake_fault_add(
+        f->fake, &(struct os_fake_fault){.kind = OS_FAKE_WRITE, .count = 1, .short_bytes = 4096});
+    os_fake_fault_add(f->fake, &(struct os_fake_fault){
+                                   .kind = OS_FAKE_WRITE, .skip = 1, .count = 1, .error = ENOSPC});
+    struct fixture_entry *append = fixture_add(f, 0, 9000, false, NULL);
+    struct fixture_entry *control = fixture_add(f, 1, 9000, true, NULL);
+    fixture_turns(f, 4);
+    assert_int_equal(append->err, ERR_DISK_FULL);
+    assert_int_equal(control->state, FIXTURE_ACKED);
+    assert_ptr_not_equal(control->piece, grown);
+    control = fixture_add(f, 1, 20, true, NULL);
+    fixture_turns(f, 4);
+    assert_int_equal(control->state, FIXTURE_ACKED);
+    os_fake_fault_clear(f->fake);
+    os_fake_cut_power(f->fake, os_fake_operation_count(f->fake) + 1, false);
+    fixture_close(f);
+    os_fake_crash(f->fake, 1, OS_FAKE_CRASH_KEEP_ALL);
+    fixture_core_open(f);
+    assert_int_equal(fixture_replay(f), ERR_OK);
+    assert_int_equal(f->result.damage_count, 0);
+    fixture_check_acked(f);
+    fixture_free(f);
+}
+
 /* Every byte block of a journal is damaged once: only the groups that lie there are lost. */
 static void damage_stays_where_it_is(void **state)
 {
@@ -479,6 +518,7 @@ int main(void)
         cmocka_unit_test(short_writes_go_on),
         cmocka_unit_test(full_disk),
         cmocka_unit_test(no_space_spares_control_entries),
+        cmocka_unit_test(given_up_group_is_no_damage),
         cmocka_unit_test(damage_stays_where_it_is),
         cmocka_unit_test(unreadable_blocks),
         cmocka_unit_test(direct_data_first),
