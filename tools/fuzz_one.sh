@@ -14,4 +14,4 @@ corpus="$root/fuzz/corpus/$name"
 mkdir -p "$finds"
 # Files named crash-* or timeout-* beside the binary are the inputs that failed.
 exec "$binary" "-max_total_time=$seconds" -timeout=10 -rss_limit_mb=1024 \
-    -verbosity=0 -print_final_stats=0 "-artifact_prefix=$binary." "$finds" "$corpus"
+    -verbosity=0 -print_final_stats=1 "-artifact_prefix=$binary." "$finds" "$corpus"
