@@ -46,3 +46,40 @@ int16_t kafka_error_of(enum err err)
     };
     return (unsigned)err < ERR_COUNT ? codes[err] : KAFKA_UNKNOWN_SERVER_ERROR;
 }
+
+int16_t kafka_error_of_append(enum err err)
+{
+    switch (err) {
+    case ERR_INVALID:
+    case ERR_RECORD_INVALID:
+        return KAFKA_INVALID_RECORD;
+    case ERR_UNSUPPORTED:
+        return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+    case ERR_ACCESS:
+        return KAFKA_INVALID_TOPIC_EXCEPTION; /* an internal topic */
+    default:
+        return kafka_error_of(err);
+    }
+}
+
+int16_t kafka_error_of_read(enum err err)
+{
+    switch (err) {
+    case ERR_FENCED:
+        return KAFKA_FENCED_LEADER_EPOCH;
+    default:
+        return kafka_error_of(err);
+    }
+}
+
+int16_t kafka_error_of_change(enum err err)
+{
+    switch (err) {
+    case ERR_INVALID:
+        return KAFKA_INVALID_CONFIG;
+    case ERR_UNSUPPORTED:
+        return KAFKA_INVALID_CONFIG;
+    default:
+        return kafka_error_of(err);
+    }
+}

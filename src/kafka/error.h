@@ -12,3 +12,9 @@ enum kafka_error {
 
 /* The code of an error where no API says otherwise. */
 int16_t kafka_error_of(enum err err);
+/* Of an append: what a batch breaks is the batch's fault, not the request's. */
+int16_t kafka_error_of_append(enum err err);
+/* Of a read or look-up: what is fenced there is the leader epoch. */
+int16_t kafka_error_of_read(enum err err);
+/* Of a change of topics or settings: ERR_INVALID is about the settings. */
+int16_t kafka_error_of_change(enum err err);

@@ -1,0 +1,235 @@
+// Produce: checks what a request may hold, appends each batch, answers when all are durable.
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/kafka_produce.h"
+
+#include "kafka/error.h"
+#include "kafka/handlers.h"
+#include "kafka/topic.h"
+
+/* Fewer bytes than this cannot hold a batch's length and magic. */
+#define PRODUCE_BATCH_SIZE_SEEN (BATCH_PREFIX_SIZE + 5)
+
+struct produce_part {
+    struct broker_append append;
+    struct kafka_request *request;
+    struct kafka_produce_response_partition *out;
+};
+
+struct produce {
+    struct kafka_produce_request asked;
+    struct kafka_produce_response response;
+    size_t pending;
+    bool failed;
+};
+
+static void produce_answer(struct kafka_request *request)
+{
+    struct produce *state = request->state;
+    if (state->asked.acks != 0)
+        kafka_request_answer(request, produce, &state->response);
+    else if (state->failed)
+        kafka_request_reject(request, ERR_INVALID, "a batch sent with acks=0 was refused");
+    else
+        kafka_request_answer_none(request);
+}
+
+static void part_fail(struct kafka_request *request, struct kafka_produce_response_partition *out,
+                      int16_t code, struct slice words)
+{
+    struct produce *state = request->state;
+    out->error_code = code;
+    out->base_offset = -1;
+    out->log_append_time_ms = -1;
+    out->log_start_offset = -1;
+    out->error_message = words;
+    state->failed = true;
+}
+
+static void part_fail_append(struct produce_part *part)
+{
+    struct kafka_request *request = part->request;
+    struct kafka_produce_response_partition *out = part->out;
+    const struct broker_call *call = &part->append.call;
+    part_fail(request, out, kafka_error_of_append(call->err),
+              kafka_topic_words(request, &call->diag));
+    if (part->append.error_record < 0)
+        return;
+    struct kafka_produce_response_record_error *record =
+        arena_alloc_array(&request->arena, 1, sizeof(*record));
+    if (!record)
+        return; /* the code alone says enough */
+    record->batch_index = part->append.error_record;
+    record->batch_index_error_message = out->error_message;
+    out->record_errors = record;
+    out->record_errors_count = 1;
+}
+
+static void part_done(struct broker_call *call)
+{
+    struct produce_part *part = CONTAINER_OF(call, struct produce_part, append.call);
+    struct produce *state = part->request->state;
+    if (call->err == ERR_OK || call->err == ERR_DUPLICATE) {
+        part->out->base_offset = part->append.base_offset;
+        part->out->log_append_time_ms = part->append.append_time_ms;
+        part->out->log_start_offset = part->append.log_start;
+    } else {
+        part_fail_append(part);
+    }
+    if (--state->pending == 0)
+        produce_answer(part->request);
+}
+
+/* --- what may be sent ------------------------------------------------------------------------- */
+
+/* Whether a second whole batch follows; a torn one is cut off, as Kafka does. */
+static bool batch_follows(struct slice rest)
+{
+    if (rest.size < PRODUCE_BATCH_SIZE_SEEN)
+        return false;
+    uint64_t size = (uint64_t)be32_get(rest.data + 8) + BATCH_PREFIX_SIZE;
+    return size <= rest.size;
+}
+
+static int16_t records_judge(const struct kafka_request *request, struct slice records,
+                             size_t *out_size, const char **words)
+{
+    *words = "Produce requests must have exactly one record batch per partition";
+    if (records.size < PRODUCE_BATCH_SIZE_SEEN)
+        return KAFKA_INVALID_RECORD;
+    uint8_t magic = records.data[16];
+    struct batch_header header;
+    enum err err = ERR_OK;
+    if (magic == 2)
+        err = batch_header_read(records, &header);
+    else
+        *words = "Produce requests must use message format version 2";
+    if (magic != 2)
+        return magic > 2 ? KAFKA_CORRUPT_MESSAGE : KAFKA_INVALID_RECORD;
+    if (err == ERR_CORRUPT) {
+        *words = "The record batch is corrupt";
+        return KAFKA_CORRUPT_MESSAGE;
+    }
+    if (err || header.size > records.size)
+        return KAFKA_INVALID_RECORD;
+    *out_size = header.size;
+    if (batch_follows(slice_make(records.data + header.size, records.size - header.size)))
+        return KAFKA_INVALID_RECORD;
+    if (batch_codec(&header) == BATCH_CODEC_ZSTD && request->version < 7) {
+        *words = "Produce requests before version 7 are not allowed to use ZStandard compression";
+        return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+    }
+    if (header.base_offset != 0) {
+        *words = "The base offset of a record batch that is sent must be 0";
+        return KAFKA_INVALID_RECORD;
+    }
+    if (header.attributes & BATCH_TRANSACTIONAL) {
+        *words = "Transactions are not available";
+        return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    }
+    return KAFKA_NONE;
+}
+
+static int16_t request_judge(const struct kafka_produce_request *asked, const char **words)
+{
+    if (asked->acks < -1 || asked->acks > 1) {
+        *words = "acks must be 0, 1 or -1";
+        return KAFKA_INVALID_REQUIRED_ACKS;
+    }
+    if (asked->transactional_id.data) {
+        *words = "Transactions are not available";
+        return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    }
+    return KAFKA_NONE;
+}
+
+/* --- the request ------------------------------------------------------------------------------ */
+
+/* The part of the request's input that holds bytes, which point into it. */
+static struct buf_range input_range(const struct kafka_request *request, struct slice bytes)
+{
+    return (struct buf_range){.buf = request->input.buf,
+                              .offset = (uint32_t)(bytes.data - request->input.buf->data),
+                              .size = (uint32_t)bytes.size};
+}
+
+static void part_start(struct kafka_request *request, const struct broker_topic *topic,
+                       const struct kafka_produce_request_partition *asked,
+                       struct produce_part *part)
+{
+    struct produce *state = request->state;
+    const char *words = NULL;
+    size_t size = 0;
+    int16_t code = request_judge(&state->asked, &words);
+    if (!code && !topic)
+        code = request->version >= 13 ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    else if (!code && !broker_partition_at(topic, asked->index))
+        code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    else if (!code)
+        code = records_judge(request, asked->records, &size, &words);
+    if (code) {
+        part_fail(request, part->out, code, words ? slice_text(words) : SLICE_NULL);
+        return;
+    }
+    part->request = request;
+    part->append.call.done = part_done;
+    part->append.error_record = -1;
+    part->append.batch = input_range(request, slice_make(asked->records.data, size));
+    state->pending++;
+    broker_append(request->core, topic, asked->index, &part->append);
+}
+
+/* False: the request has been rejected, nothing was appended. */
+static bool produce_shape(struct kafka_request *request, struct produce_part **out_parts)
+{
+    struct produce *state = request->state;
+    const struct kafka_produce_request *asked = &state->asked;
+    struct kafka_produce_response *response = &state->response;
+    size_t part_count = 0;
+    response->responses =
+        kafka_request_alloc(request, asked->topic_data_count, sizeof(*response->responses));
+    if (!response->responses)
+        return false;
+    response->responses_count = asked->topic_data_count;
+    for (size_t i = 0; i < asked->topic_data_count; i++) {
+        const struct kafka_produce_request_topic *topic = &asked->topic_data[i];
+        struct kafka_produce_response_topic *out = &response->responses[i];
+        kafka_produce_response_topic_init(out);
+        out->name = topic->name;
+        out->topic_id = topic->topic_id;
+        out->partition_responses_count = topic->partition_data_count;
+        out->partition_responses = kafka_request_alloc(request, topic->partition_data_count,
+                                                       sizeof(*out->partition_responses));
+        if (!out->partition_responses)
+            return false;
+        part_count += topic->partition_data_count;
+    }
+    *out_parts = kafka_request_alloc(request, part_count, sizeof(**out_parts));
+    return *out_parts != NULL;
+}
+
+void kafka_produce_handle(struct kafka_request *request)
+{
+    struct produce *state = kafka_request_alloc(request, 1, sizeof(*state));
+    struct produce_part *part;
+    request->state = state;
+    if (!state || !kafka_request_decode(request, produce, &state->asked))
+        return;
+    kafka_produce_response_init(&state->response);
+    if (!produce_shape(request, &part))
+        return;
+    for (size_t i = 0; i < state->asked.topic_data_count; i++) {
+        const struct kafka_produce_request_topic *asked = &state->asked.topic_data[i];
+        struct kafka_produce_response_topic *out = &state->response.responses[i];
+        const struct broker_topic *topic =
+            request->version >= 13 ? broker_topic_find_id(request->core, &asked->topic_id)
+                                   : broker_topic_find(request->core, asked->name);
+        for (size_t j = 0; j < asked->partition_data_count; j++, part++) {
+            part->out = &out->partition_responses[j];
+            kafka_produce_response_partition_init(part->out);
+            part->out->index = asked->partition_data[j].index;
+            part_start(request, topic, &asked->partition_data[j], part);
+        }
+    }
+    if (state->pending == 0)
+        produce_answer(request);
+}
