@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kafka/kafka.h"
+#include "kafka/session.h"
 
 #define KAFKA_FREE_REQUESTS_MAX 256
 
@@ -16,6 +17,7 @@ struct kafka_core {
     struct list free_requests;
     unsigned free_count;
     uint64_t conn_id_last;
+    struct kafka_sessions sessions;
     struct metric_counter rejected; /* requests that closed their connection */
 };
 
