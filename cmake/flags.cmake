@@ -10,8 +10,8 @@ if(LEAT_FUZZ)
   add_link_options(-fsanitize=address,undefined)
 elseif(LEAT_SANITIZE STREQUAL "address")
   # gcc 12 sees uninitialised reads in the sanitizer's own calls.
-  add_compile_options(-Wno-maybe-uninitialized -fsanitize=address,undefined -fno-sanitize-recover=all
-                      -fno-omit-frame-pointer -O1)
+  add_compile_options(-Wno-maybe-uninitialized -fsanitize=address,undefined
+                      -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
   add_link_options(-fsanitize=address,undefined)
 elseif(LEAT_SANITIZE STREQUAL "thread")
   add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -O1)

@@ -78,6 +78,8 @@ PREFIXES_ALLOWED = {
     ("src/base/torture_test", "__wrap"): "the linker's --wrap demands it",
     ("src/record/torture_test", "__wrap"): "the linker's --wrap demands it",
     ("src/record/batch", "record"): "a batch's file walks its records too",
+    ("src/kafka/state", "kafka_core"): "the room's own state on a core",
+    ("src/broker/state", "broker_core"): "the room's own state on a core",
 }
 PARAMETERS_ALLOWED = {
     "src/os/": "the table follows the kernel's own calls, plus the os",
