@@ -408,9 +408,9 @@ static bool tend_spares(struct journal *journal)
 {
     if (journal->spare_count >= JOURNAL_SPARE_COUNT)
         return false;
-    struct journal_piece *piece = recyclable_take(journal);
-    if (core_timer_is_set(&journal->retry) && !journal->is_full)
-        return false;
+    bool is_waiting = core_timer_is_set(&journal->retry);
+    /* a full disk is no reason not to recycle; another failure is */
+    struct journal_piece *piece = is_waiting && !journal->is_full ? NULL : recyclable_take(journal);
     if (piece) {
         uint64_t number = number_take(journal);
         journal->job.path_new = path_make(journal->dir, number);
@@ -424,7 +424,7 @@ static bool tend_spares(struct journal *journal)
         job_submit(journal, JOURNAL_JOB_RECYCLE, piece);
         return true;
     }
-    if (core_timer_is_set(&journal->retry))
+    if (is_waiting)
         return false;
     piece = journal_piece_new(journal->os, journal->dir, number_take(journal));
     if (piece)
