@@ -38,12 +38,12 @@ static uint64_t run_new(struct os *os)
 enum err journal_open(const struct journal_options *options, struct journal **out)
 {
     struct os *os = core_os(options->core);
-    CHECK(options->piece_bytes % JOURNAL_BLOCK_SIZE == 0 &&
-          options->piece_bytes >= 4 * JOURNAL_BLOCK_SIZE);
     struct journal *journal = calloc(1, sizeof(*journal));
     if (!journal)
         return ERR_NO_MEMORY;
     journal->options = *options;
+    size_t blocks = (options->piece_bytes + JOURNAL_BLOCK_SIZE - 1) / JOURNAL_BLOCK_SIZE;
+    journal->options.piece_bytes = MAX(blocks, JOURNAL_PIECE_BLOCKS_MIN) * JOURNAL_BLOCK_SIZE;
     journal->os = os;
     journal->dir_fd = -1;
     journal->run = run_new(os);

@@ -50,8 +50,8 @@ struct journal_entry {
 
 struct journal_options {
     struct core *core;
-    const char *dir; /* <data>/journal, exists */
-    size_t piece_bytes;
+    const char *dir;    /* <data>/journal, exists */
+    size_t piece_bytes; /* rounded up to whole blocks */
     size_t size_max_bytes;
     uint64_t free_space_min_bytes;
     uint64_t piece_first; /* piece_next of the replay, the same for every core: the journal of core

@@ -262,6 +262,31 @@ static void full_disk(void **state)
     fixture_free(f);
 }
 
+/* Below the floor of free space appends stop, long before a write fails. */
+static void floor_of_free_space(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(17);
+    f->options.free_space_min_bytes = 1 << 20;
+    os_fake_capacity_set(f->fake, 1 << 20);
+    assert_int_equal(fixture_open(f), ERR_OK);
+    struct fixture_entry *first = fixture_add(f, 0, 100, false, NULL);
+    fixture_turns(f, 20);
+    assert_int_equal(first->state, FIXTURE_ACKED);
+    enum err err = ERR_OK;
+    assert_null(fixture_add(f, 0, 100, false, &err));
+    assert_int_equal(err, ERR_DISK_FULL);
+    struct fixture_entry *control = fixture_add(f, 1, 100, true, &err);
+    fixture_turns(f, 3);
+    assert_int_equal(control->state, FIXTURE_ACKED);
+    os_fake_capacity_set(f->fake, 2 << 20);
+    os_fake_advance(f->fake, JOURNAL_RETRY_NS + 1);
+    fixture_turns(f, 20);
+    assert_non_null(fixture_add(f, 0, 100, false, &err));
+    fixture_turns(f, 3);
+    fixture_free(f);
+}
+
 static void no_space_spares_control_entries(void **state)
 {
     (void)state;
@@ -517,6 +542,7 @@ int main(void)
         cmocka_unit_test(write_failure_is_final),
         cmocka_unit_test(short_writes_go_on),
         cmocka_unit_test(full_disk),
+        cmocka_unit_test(floor_of_free_space),
         cmocka_unit_test(no_space_spares_control_entries),
         cmocka_unit_test(given_up_group_is_no_damage),
         cmocka_unit_test(damage_stays_where_it_is),
