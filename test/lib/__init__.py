@@ -1,0 +1,2 @@
+"""What the tests with a real server share."""
+# SPDX-License-Identifier: Apache-2.0
