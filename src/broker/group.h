@@ -1,5 +1,5 @@
-// Classic consumer groups and committed offsets, in words free of any protocol. KIP-62, 134, 345, 394.
-// SPDX-License-Identifier: Apache-2.0
+// Classic consumer groups and committed offsets, in words free of any protocol. KIP-62, 134, 345,
+// 394. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "broker/broker.h"
@@ -18,8 +18,9 @@ struct group_member_view {
 };
 
 struct group_join {
-    struct broker_call call; /* err: MEMBER_ID_REQUIRED (member_id filled), MEMBER_UNKNOWN, PROTOCOL,
-                                SESSION_TIMEOUT, GROUP_ID, GROUP_FULL, FENCED (instance), LOADING */
+    struct broker_call
+        call; /* err: MEMBER_ID_REQUIRED (member_id filled), MEMBER_UNKNOWN, PROTOCOL,
+                 SESSION_TIMEOUT, GROUP_ID, GROUP_FULL, FENCED (instance), LOADING */
     struct slice group_id;
     struct slice member_id; /* empty: new */
     struct slice instance_id;
@@ -30,7 +31,7 @@ struct group_join {
     size_t protocol_count;
     int32_t session_timeout_ms;
     int32_t rebalance_timeout_ms;
-    bool member_id_required; /* version 4 and later */
+    bool member_id_required;    /* version 4 and later */
     bool skip_assignment_known; /* version 9: static leader may be told to skip */
     /* out */
     int32_t generation;
@@ -42,6 +43,7 @@ struct group_join {
     const struct group_member_view *members; /* only for the leader */
     size_t member_count;
     void *private;
+    bool as_follower; /* the broker's: a leader that is not to assign anew */
 };
 void broker_group_join(struct core *core, struct group_join *join);
 
@@ -50,7 +52,8 @@ struct group_assignment {
     struct slice assignment;
 };
 struct group_sync {
-    struct broker_call call; /* err: MEMBER_UNKNOWN, GENERATION, REBALANCE, PROTOCOL, FENCED, LOADING */
+    struct broker_call
+        call; /* err: MEMBER_UNKNOWN, GENERATION, REBALANCE, PROTOCOL, FENCED, LOADING */
     struct slice group_id;
     struct slice member_id;
     struct slice instance_id;
@@ -76,7 +79,7 @@ struct group_heartbeat {
 void broker_group_heartbeat(struct core *core, struct group_heartbeat *heartbeat);
 
 struct group_leaver {
-    struct slice member_id;   /* empty with an instance_id: whoever has it */
+    struct slice member_id; /* empty with an instance_id: whoever has it */
     struct slice instance_id;
     enum err err; /* out */
 };
@@ -95,8 +98,8 @@ struct group_offset {
     int64_t offset;       /* -1: none */
     int32_t leader_epoch; /* -1: none */
     struct slice metadata;
-    int64_t commit_ms;    /* -1: now */
-    enum err err;         /* out */
+    int64_t commit_ms; /* -1: now */
+    enum err err;      /* out */
 };
 /* Done when the commit is durable in __consumer_offsets. */
 struct group_commit {
@@ -104,7 +107,7 @@ struct group_commit {
     struct slice group_id;
     struct slice member_id;
     struct slice instance_id;
-    int32_t generation; /* -1 with empty member: only while the group is empty */
+    int32_t generation;   /* -1 with empty member: only while the group is empty */
     int64_t retention_ms; /* -1: the default */
     struct group_offset *offsets;
     size_t offset_count;
