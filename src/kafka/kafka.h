@@ -14,6 +14,7 @@ struct kafka_options {
     /* "host:port", NULL: the address that the client dialled. */
     const char *advertised_host;
     uint16_t advertised_port;
+    const char *data_dir; /* what DescribeLogDirs says */
 };
 
 NODISCARD enum err kafka_open(const struct kafka_options *options, struct kafka **out);

@@ -6,8 +6,6 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
-#include "base/text.h"
-
 enum limit { HOST_SIZE_MAX = 255 };
 
 static enum err complain(struct diag *diag, struct slice text, const char *words)
@@ -107,4 +105,18 @@ enum err server_address_parse_name(struct slice text, struct arena *arena, struc
     *out_host = copy;
     *out_port = port;
     return ERR_OK;
+}
+
+void server_address_add(struct text *text, const struct sockaddr_storage *address)
+{
+    char name[INET6_ADDRSTRLEN] = "?";
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+        inet_ntop(AF_INET, &v4->sin_addr, name, sizeof(name));
+        text_add_format(text, "%s:%u", name, ntohs(v4->sin_port));
+    } else {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+        inet_ntop(AF_INET6, &v6->sin6_addr, name, sizeof(name));
+        text_add_format(text, "[%s]:%u", name, ntohs(v6->sin6_port));
+    }
 }

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "base/text.h"
 
 struct server_address {
     struct sockaddr_storage socket;
@@ -23,3 +24,5 @@ NODISCARD enum err server_address_parse(struct slice text, struct server_address
 NODISCARD enum err server_address_parse_name(struct slice text, struct arena *arena,
                                              struct slice *out_host, uint16_t *out_port,
                                              struct diag *diag);
+/* Adds "address:port" or "[v6]:port". */
+void server_address_add(struct text *text, const struct sockaddr_storage *address);

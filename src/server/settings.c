@@ -66,6 +66,17 @@ static enum err set_memory(struct load *load, struct slice value)
     return ERR_OK;
 }
 
+static enum err set_log_level(struct load *load, struct slice value)
+{
+    static const char *const names[] = {"trace", "debug", "info", "warn", "error"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (slice_equal_text(value, names[i])) {
+            load->settings->log_level = (enum log_level)i;
+            return ERR_OK;
+        }
+    return complain(load, "log_level is trace, debug, info, warn or error");
+}
+
 static enum err set_file(struct load *load, struct slice value)
 {
     if (value.size == 0)
@@ -101,10 +112,11 @@ static enum err set_listen(struct load *load, struct slice value)
 }
 
 static const struct option options[] = {
-    {"--config", "-c", true, true, set_file},      {"--check", NULL, true, true, set_check},
-    {"--version", "-v", false, true, set_version}, {"--help", "-h", false, true, set_help},
-    {"--data", NULL, true, false, set_data},       {"--listen", NULL, true, false, set_listen},
-    {"--cores", NULL, true, false, set_cores},     {"--memory", NULL, true, false, set_memory},
+    {"--config", "-c", true, true, set_file},          {"--check", NULL, true, true, set_check},
+    {"--version", "-v", false, true, set_version},     {"--help", "-h", false, true, set_help},
+    {"--data", NULL, true, false, set_data},           {"--listen", NULL, true, false, set_listen},
+    {"--cores", NULL, true, false, set_cores},         {"--memory", NULL, true, false, set_memory},
+    {"--log-level", NULL, true, false, set_log_level},
 };
 
 const char *server_settings_help(void)
@@ -118,6 +130,7 @@ const char *server_settings_help(void)
            "more\n"
            "      --cores N      use N cores (0: all)\n"
            "      --memory SIZE  hold at most SIZE in buffers and caches (512mib)\n"
+           "      --log-level LEVEL  trace, debug, info, warn or error (info)\n"
            "  -v, --version      print the version and leave\n"
            "  -h, --help         print this and leave\n"
            "\n"
@@ -196,6 +209,8 @@ static enum err apply_pair(struct load *load, const struct server_conf_pair *pai
         return apply_scalar(load, pair, set_cores);
     if (server_conf_key_equal(pair->key, "memory"))
         return apply_scalar(load, pair, set_memory);
+    if (server_conf_key_equal(pair->key, "log_level"))
+        return apply_scalar(load, pair, set_log_level);
     if (server_conf_key_equal(pair->key, "kafka"))
         return server_settings_kafka_apply(load->settings, &pair->value, load->diag);
     for (size_t i = 0; i < COUNT_OF(absent_keys); i++)
@@ -233,6 +248,7 @@ enum err server_settings_load(struct server_settings *settings,
     struct load load = {.settings = settings, .input = input, .diag = diag};
     *settings = (struct server_settings){
         .data = "./leat-data",
+        .log_level = LOG_INFO,
         .memory_bytes = SERVER_SETTINGS_MEMORY_DEFAULT_BYTES,
     };
     arena_init(&settings->arena, SERVER_CONF_TREE_SIZE_MAX);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/log.h"
 #include "broker/settings.h"
 #include "server/address.h"
 #include "server/conf.h"
@@ -28,6 +29,7 @@ struct server_settings {
     const char *data;    /* the folder of all logs, as written */
     unsigned core_count; /* 0: all */
     uint64_t memory_bytes;
+    enum log_level log_level;
     struct server_address *kafka_listeners;
     size_t kafka_listener_count;
     const char *kafka_advertised_host; /* NULL: the address that the client dialled */

@@ -1,0 +1,162 @@
+// leatd: reads the command line, runs the server, speaks to the terminal.
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "server/conf_file.h"
+#include "server/server.h"
+
+#define PATH_SIZE_MAX 4096
+/* Descriptors that are asked for; fewer do. */
+#define OPEN_FILES_WANTED 1048576
+
+struct program {
+    struct os *os;
+    struct logger logger;
+    struct server_conf_file source;
+    struct server_settings_input input;
+};
+
+static void log_write(struct logger *logger, struct slice line)
+{
+    fwrite(line.data, 1, line.size, stderr);
+}
+
+static int64_t log_now_ms(struct logger *logger)
+{
+    struct program *program = CONTAINER_OF(logger, struct program, logger);
+    return program->os->ops->wall_ms(program->os);
+}
+
+static const char *environment(void *arg, const char *name)
+{
+    return getenv(name);
+}
+
+static void say(void *arg, const char *line)
+{
+    fprintf(stderr, "%s\n", line);
+}
+
+/* What can change while the server runs, does; a file that is wrong changes nothing. */
+static void reload(void *arg)
+{
+    struct program *program = arg;
+    struct server_conf_source source = server_conf_file_source(&program->source);
+    struct server_settings_input input = program->input;
+    struct server_settings settings;
+    struct diag diag = {""};
+    input.source = &source;
+    if (server_settings_load(&settings, &input, &diag) != ERR_OK) {
+        log_error(&program->logger, "server", "configuration not reloaded: %s", diag.text);
+    } else {
+        program->logger.level = settings.log_level;
+        log_info(&program->logger, "server",
+                 "configuration reloaded: log_level is in force, all else needs a restart");
+    }
+    server_settings_deinit(&settings);
+}
+
+static unsigned open_files_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 1024;
+    rlim_t wanted = MIN(limit.rlim_max, (rlim_t)OPEN_FILES_WANTED);
+    if (limit.rlim_cur < wanted) {
+        struct rlimit raised = {.rlim_cur = wanted, .rlim_max = limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            limit = raised;
+    }
+    return (unsigned)MIN(limit.rlim_cur, (rlim_t)OPEN_FILES_WANTED);
+}
+
+static bool absolute(const char *path, char out[PATH_SIZE_MAX])
+{
+    char folder[PATH_SIZE_MAX];
+    const char *rest = strncmp(path, "./", 2) == 0 ? path + 2 : path;
+    int size;
+    if (path[0] == '/')
+        size = snprintf(out, PATH_SIZE_MAX, "%s", path);
+    else if (getcwd(folder, sizeof(folder)))
+        size = snprintf(out, PATH_SIZE_MAX, "%s/%s", folder, rest);
+    else
+        return false;
+    return size > 0 && size < PATH_SIZE_MAX;
+}
+
+static int serve(struct program *program, const struct server_settings *settings)
+{
+    char data_dir[PATH_SIZE_MAX];
+    struct diag diag = {""};
+    struct server *server;
+    int cores = get_nprocs();
+    if (!absolute(settings->data, data_dir)) {
+        fprintf(stderr, "leatd: the path of the data folder is too long: %s\n", settings->data);
+        return 1;
+    }
+    struct server_options options = {
+        .os = program->os,
+        .logger = &program->logger,
+        .settings = settings,
+        .data_dir = data_dir,
+        .core_count = settings->core_count ? settings->core_count : (unsigned)MAX(cores, 1),
+        .open_files_max = open_files_raise(),
+        .started_ns = program->os->ops->mono_ns(program->os),
+        .say = say,
+        .reload = reload,
+        .arg = program,
+    };
+    if (server_open(&options, &server, &diag) != ERR_OK) {
+        fprintf(stderr, "leatd: %s\n", diag.text);
+        return 1;
+    }
+    if (!server_run(server))
+        return 1; /* at once: what was not drained is recovered at the next start */
+    server_close(server);
+    return 0;
+}
+
+static int act(struct program *program, const struct server_settings *settings)
+{
+    switch (settings->act) {
+    case SERVER_ACT_VERSION:
+        puts("leatd " LEAT_VERSION);
+        return 0;
+    case SERVER_ACT_HELP:
+        fputs(server_settings_help(), stdout);
+        return 0;
+    case SERVER_ACT_CHECK:
+        printf("%s: fine\n", settings->file);
+        return 0;
+    default:
+        return serve(program, settings);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct program program = {.os = os_posix()};
+    struct server_settings settings;
+    struct diag diag = {""};
+    program.logger = (struct logger){LOG_INFO, log_write, log_now_ms};
+    program.source = (struct server_conf_file){.os = program.os, .env = environment};
+    program.input = (struct server_settings_input){
+        .argument_count = argc,
+        .arguments = (const char *const *)argv,
+    };
+    struct server_conf_source source = server_conf_file_source(&program.source);
+    program.input.source = &source;
+    int status = 2;
+    if (server_settings_load(&settings, &program.input, &diag) == ERR_OK) {
+        program.logger.level = settings.log_level;
+        status = act(&program, &settings);
+    } else {
+        fprintf(stderr, "leatd: %s\n", diag.text);
+    }
+    server_settings_deinit(&settings);
+    return status;
+}

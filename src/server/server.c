@@ -1,0 +1,257 @@
+// Opens every room in order, runs them, and drains them in the opposite order.
+// SPDX-License-Identifier: Apache-2.0
+#include "server/server.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "base/text.h"
+#include "kafka/kafka.h"
+#include "reactor/balance.h"
+
+#define SERVER_DRAIN_MS 10000 /* for connections to finish what is in flight */
+#define SERVER_HELPERS  2
+/* Shares of the memory budget. */
+#define SERVER_CACHE_SHARE         2
+#define SERVER_BUFFERS_SHARE       16
+#define SERVER_JOURNAL_SIZE_MAX    ((size_t)128 << 20)
+#define SERVER_JOURNAL_PIECE_BYTES ((size_t)8 << 20)
+#define SERVER_DIRECT_SIZE_MIN     ((size_t)1 << 20)
+#define SERVER_FREE_SPACE_MIN      ((uint64_t)64 << 20)
+
+struct server {
+    struct server_options options;
+    struct budget budget;
+    struct reactor *reactor;
+    struct store *store;
+    struct broker *broker;
+    struct kafka *kafka;
+    struct listener *listeners[SERVER_SETTINGS_LISTENERS_MAX];
+    size_t listener_count;
+    struct core_watch signals;
+    bool watching;
+    bool draining;
+    bool drained;
+};
+
+/* --- going down ------------------------------------------------------------------------------- */
+
+static void store_is_drained(void *arg)
+{
+    struct server *server = arg;
+    server->drained = true;
+    reactor_stop(server->reactor);
+}
+
+static void broker_is_drained(void *arg)
+{
+    struct server *server = arg;
+    store_drain(server->store, store_is_drained, server);
+}
+
+static void conns_are_closed(void *arg)
+{
+    struct server *server = arg;
+    broker_drain(server->broker, broker_is_drained, server);
+}
+
+static void server_stop(struct server *server)
+{
+    if (server->draining) {
+        log_warn(server->options.logger, "server", "stopped by a second signal");
+        reactor_stop(server->reactor);
+        return;
+    }
+    log_info(server->options.logger, "server", "draining");
+    server->draining = true;
+    for (size_t i = 0; i < server->listener_count; i++)
+        listener_close(server->listeners[i]);
+    server->listener_count = 0;
+    conn_shutdown_all(server->reactor, SERVER_DRAIN_MS, conns_are_closed, server);
+}
+
+static void server_signal(struct core *core, struct core_watch *watch, uint32_t events)
+{
+    struct server *server = CONTAINER_OF(watch, struct server, signals);
+    struct os *os = server->options.os;
+    int number;
+    while ((number = os->ops->signal_read(os, watch->fd)) > 0) {
+        if (number == SIGHUP)
+            server->options.reload(server->options.arg);
+        else
+            server_stop(server);
+    }
+}
+
+/* --- coming up -------------------------------------------------------------------------------- */
+
+static enum err open_signals(struct server *server, struct diag *diag)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct os *os = server->options.os;
+    int fd = os->ops->signal_create(os, numbers, COUNT_OF(numbers));
+    if (fd < 0) {
+        diag_set(diag, "cannot watch for signals: %s", err_text(err_from_errno(-fd)));
+        return err_from_errno(-fd);
+    }
+    server->signals = (struct core_watch){.run = server_signal, .fd = fd};
+    enum err err = core_watch_add(reactor_core(server->reactor, 0), &server->signals, EPOLLIN);
+    server->watching = err == ERR_OK;
+    if (err) {
+        diag_set(diag, "cannot watch for signals: %s", err_text(err));
+        os->ops->close(os, fd);
+    }
+    return err;
+}
+
+static enum err open_reactor(struct server *server, struct diag *diag)
+{
+    const struct server_options *options = &server->options;
+    budget_init(&server->budget, options->settings->memory_bytes);
+    struct reactor_options reactor = {
+        .os = options->os,
+        .logger = options->logger,
+        .budget = &server->budget,
+        .core_count = options->core_count,
+        .helper_count = SERVER_HELPERS,
+        .buffers_keep_bytes =
+            options->settings->memory_bytes / SERVER_BUFFERS_SHARE / options->core_count,
+    };
+    enum err err = reactor_open(&reactor, &server->reactor);
+    if (err)
+        diag_set(diag, "cannot start: %s", err_text(err));
+    return err;
+}
+
+static enum err open_store(struct server *server, struct diag *diag)
+{
+    const struct server_options *options = &server->options;
+    struct store_options store = {
+        .reactor = server->reactor,
+        .os = options->os,
+        .logger = options->logger,
+        .data_dir = options->data_dir,
+        .journal_size_max_bytes = SERVER_JOURNAL_SIZE_MAX,
+        .journal_piece_bytes = SERVER_JOURNAL_PIECE_BYTES,
+        .direct_size_min_bytes = SERVER_DIRECT_SIZE_MIN,
+        .cache_size_max_bytes = options->settings->memory_bytes / SERVER_CACHE_SHARE,
+        .free_space_min_bytes = SERVER_FREE_SPACE_MIN,
+        .open_files_max = options->open_files_max / 2,
+    };
+    enum err err = store_open(&store, &server->store, diag);
+    if (err && !diag->text[0])
+        diag_set(diag, "cannot open %s: %s", options->data_dir, err_text(err));
+    return err;
+}
+
+static enum err open_broker(struct server *server, struct diag *diag)
+{
+    const struct server_options *options = &server->options;
+    struct broker_options broker = {
+        .reactor = server->reactor,
+        .store = server->store,
+        .os = options->os,
+        .logger = options->logger,
+        .settings = &options->settings->broker,
+    };
+    enum err err = broker_open(&broker, &server->broker, diag);
+    if (err && !diag->text[0])
+        diag_set(diag, "cannot start: %s", err_text(err));
+    return err;
+}
+
+static enum err open_kafka(struct server *server, struct diag *diag)
+{
+    const struct server_settings *settings = server->options.settings;
+    struct kafka_options kafka = {
+        .broker = server->broker,
+        .reactor = server->reactor,
+        .logger = server->options.logger,
+        .advertised_host = settings->kafka_advertised_host,
+        .advertised_port = settings->kafka_advertised_port,
+        .data_dir = server->options.data_dir,
+    };
+    enum err err = kafka_open(&kafka, &server->kafka);
+    if (err)
+        diag_set(diag, "cannot start: %s", err_text(err));
+    for (size_t i = 0; !err && i < settings->kafka_listener_count; i++) {
+        const struct server_address *address = &settings->kafka_listeners[i];
+        err = kafka_listen(server->kafka, &address->socket, address->socket_size,
+                           &server->listeners[i], diag);
+        server->listener_count += err == ERR_OK;
+    }
+    return err;
+}
+
+static void say_ready(struct server *server)
+{
+    const struct server_options *options = &server->options;
+    uint64_t ns = options->os->ops->mono_ns(options->os) - options->started_ns;
+    struct text line;
+    text_init(&line);
+    text_add_format(&line, "leatd %s ready in %llu ms: Kafka on ", LEAT_VERSION,
+                    (unsigned long long)(ns / 1000000));
+    for (size_t i = 0; i < server->listener_count; i++) {
+        struct sockaddr_storage bound;
+        listener_address(server->listeners[i], &bound);
+        text_add_text(&line, i > 0 ? ", " : "");
+        server_address_add(&line, &bound);
+    }
+    text_add_format(&line, ", data in %s", options->data_dir);
+    if (!line.failed)
+        options->say(options->arg, line.data);
+    text_deinit(&line);
+}
+
+enum err server_open(const struct server_options *options, struct server **out, struct diag *diag)
+{
+    static enum err (*const steps[])(struct server *, struct diag *) = {
+        open_reactor, open_signals, open_store, open_broker, open_kafka,
+    };
+    struct server *server = calloc(1, sizeof(*server));
+    if (!server) {
+        diag_set(diag, "cannot start: %s", err_text(ERR_NO_MEMORY));
+        return ERR_NO_MEMORY;
+    }
+    server->options = *options;
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
+        enum err err = steps[i](server, diag);
+        if (err) {
+            server_close(server);
+            return err;
+        }
+    }
+    balance_start(server->reactor, NULL);
+    *out = server;
+    return ERR_OK;
+}
+
+bool server_run(struct server *server)
+{
+    say_ready(server);
+    reactor_run(server->reactor);
+    if (server->drained)
+        log_info(server->options.logger, "server", "stopped");
+    return server->drained;
+}
+
+void server_close(struct server *server)
+{
+    struct os *os = server->options.os;
+    for (size_t i = 0; i < server->listener_count; i++)
+        listener_close(server->listeners[i]);
+    if (server->kafka)
+        kafka_close(server->kafka);
+    if (server->broker)
+        broker_close(server->broker);
+    if (server->store)
+        store_close(server->store);
+    if (server->watching) {
+        core_watch_remove(reactor_core(server->reactor, 0), &server->signals);
+        os->ops->close(os, server->signals.fd);
+    }
+    if (server->reactor)
+        reactor_close(server->reactor);
+    free(server);
+}

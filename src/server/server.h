@@ -1,0 +1,33 @@
+// The server: opens every room in order, runs, drains and closes them.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/log.h"
+#include "os/os.h"
+#include "server/settings.h"
+
+struct server;
+
+struct server_options {
+    struct os *os;
+    struct logger *logger;
+    const struct server_settings *settings; /* lives as long as the server */
+    const char *data_dir;                   /* absolute */
+    unsigned core_count;
+    unsigned open_files_max; /* descriptors that the process may have */
+    uint64_t started_ns;     /* on the os's mono_ns clock */
+    /* Gets the line that says where the server listens. */
+    void (*say)(void *arg, const char *line);
+    /* SIGHUP: the configuration is to be read again. On core 0. */
+    void (*reload)(void *arg);
+    void *arg;
+};
+
+/* Everything up to listening. Words about a failure go to diag. Blocks SIGINT, SIGTERM, SIGHUP and
+ * SIGPIPE in the calling thread: before it starts others. */
+NODISCARD enum err server_open(const struct server_options *options, struct server **out,
+                               struct diag *diag);
+/* Serves until SIGTERM or SIGINT, then drains: accepts no more, answers what is in flight, writes a
+ * checkpoint. False: a second signal ended it before all was done. */
+bool server_run(struct server *server);
+void server_close(struct server *server);
