@@ -74,6 +74,7 @@ struct broker_call {
     struct core *origin;
     struct broker_partition *partition;
     void (*serve)(struct core *core, struct broker_call *call);
+    void (*over)(struct core *core, struct broker_call *call); /* before done */
     struct list node;
 };
 
@@ -286,5 +287,6 @@ struct broker_producer_id {
 };
 void broker_producer_id_get(struct core *core, struct broker_producer_id *call);
 
-/* Disk space of the data folder as last measured. */
-void broker_space(struct broker *broker, uint64_t *out_total_bytes, uint64_t *out_free_bytes);
+/* Disk space of the data folder as last measured; asking measures anew in the background when that
+ * was more than a second ago. 0 when data_dir is not known. */
+void broker_space(struct core *core, uint64_t *out_total_bytes, uint64_t *out_free_bytes);

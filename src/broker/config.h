@@ -1,0 +1,54 @@
+// How settings are checked, kept and shown, whichever table they come from.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "broker/broker.h"
+
+struct config_rule {
+    const char *name;
+    enum config_type type;
+    bool dynamic;
+    size_t offset;  /* of the field in its struct */
+    size_t synonym; /* topic rules: offset of the synonym in struct broker_settings */
+    int64_t min;
+    int64_t max;
+    const char *words; /* TEXT and LIST */
+    const char *doc;
+};
+
+#define CONFIG_RULES_MAX  64 /* of a table: a set of them is one word */
+#define CONFIG_VALUE_SIZE 32 /* of a number as text */
+/* The longest value that is looked at. */
+#define CONFIG_TEXT_SIZE_MAX 1024
+
+struct config_rules {
+    const struct config_rule *rules;
+    unsigned count;
+};
+
+/* Values of a table, and which of them were set: bit i is rule i. */
+struct config_layer {
+    struct config_rules rules;
+    uint64_t *set;
+    void *values;
+    const void *effective; /* what lists are appended to where nothing is set */
+    bool dynamic_only;
+};
+
+/* NULL when the table has no such name. */
+const struct config_rule *broker_config_find(struct config_rules rules, struct slice name);
+/* The static text that equals one of the words of the tables, or NULL. */
+const char *broker_config_word(struct slice text);
+/* Puts the checked value into object's field. ERR_INVALID with setting, value and rule in diag. */
+NODISCARD enum err broker_config_parse(const struct config_rule *rule, struct slice text,
+                                       void *object, struct diag *diag);
+/* As text; numbers are written into buffer. */
+const char *broker_config_text(const struct config_rule *rule, const void *object,
+                               char buffer[CONFIG_VALUE_SIZE]);
+void broker_config_copy(const struct config_rule *rule, void *to, const void *from,
+                        size_t from_offset);
+bool broker_config_equal(const struct config_rule *rule, const void *a, const void *b);
+/* One change of the layer. ERR_INVALID with words: also for unknown names. */
+NODISCARD enum err broker_config_change(struct config_layer *layer,
+                                        const struct broker_setting_change *change,
+                                        struct diag *diag);
