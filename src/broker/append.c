@@ -132,7 +132,7 @@ void broker_append(struct core *core, const struct broker_topic *topic, int32_t 
         return;
     }
     append->topic = topic;
-    append->store.append_time = topic_version_of(topic)->settings->append_time;
+    append->store.append_time = broker_topic_version_of(topic)->settings->append_time;
     err = append_check(core, append);
     if (err) {
         append->topic = NULL;

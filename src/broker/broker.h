@@ -1,6 +1,8 @@
 // The waist: topics and partitions in words free of any protocol. Every call is asynchronous and
 // may be made on any core; its done runs on the core that made it. SPDX-License-Identifier:
 // Apache-2.0
+//
+// Every call is asynchronous and may be made on any core; its done runs on the core that made it.
 #pragma once
 
 #include "base/arena.h"

@@ -5,7 +5,16 @@
 #include "broker/broker.h"
 
 /* Calls go to the group's home core; join and sync are answered when the group says so. Slices must
- * stay valid until done. Results (members, assignment) stay valid until done returns. */
+ * stay valid until done. Results of join and sync (members, assignment) stay valid until
+ * broker_group_result_release of their private, which the caller owes for each answer; the others
+ * lie in the call's arena. While a group's state is being read back calls wait, and get
+ * ERR_LOADING if that takes long. Errors of every call, beyond those named: LOADING, NO_MEMORY,
+ * BUSY, CLOSED and what an append can give. Group ids of more than GROUP_ID_SIZE_MAX bytes are
+ * GROUP_ID everywhere. */
+#define GROUP_ID_SIZE_MAX 32767
+
+void broker_group_result_release(void *private);
+
 struct group_protocol {
     struct slice name;
     struct slice metadata;
@@ -44,8 +53,13 @@ struct group_join {
     size_t member_count;
     void *private;
     bool as_follower; /* the broker's: a leader that is not to assign anew */
+    struct core_message cancel;
+    bool cancelled;
 };
 void broker_group_join(struct core *core, struct group_join *join);
+/* Its client will not wait any longer: a parked join is answered with ERR_CLOSED. On the core that
+ * made it, before done; the member itself stays until its session ends. */
+void broker_group_join_cancel(struct core *core, struct group_join *join);
 
 struct group_assignment {
     struct slice member_id;
@@ -66,8 +80,11 @@ struct group_sync {
     struct slice protocol_name_out;
     struct slice assignment; /* out */
     void *private;
+    struct core_message cancel;
+    bool cancelled;
 };
 void broker_group_sync(struct core *core, struct group_sync *sync);
+void broker_group_sync_cancel(struct core *core, struct group_sync *sync);
 
 struct group_heartbeat {
     struct broker_call call;
@@ -103,7 +120,8 @@ struct group_offset {
 };
 /* Done when the commit is durable in __consumer_offsets. */
 struct group_commit {
-    struct broker_call call;
+    struct broker_call call; /* err: NOT_FOUND (no such group, and a generation was given), GENERATION,
+                                MEMBER_UNKNOWN, FENCED, REBALANCE; offsets: TOO_LARGE (metadata) */
     struct slice group_id;
     struct slice member_id;
     struct slice instance_id;
@@ -128,6 +146,58 @@ struct group_fetch {
     struct arena arena;
 };
 void broker_group_fetch(struct core *core, struct group_fetch *fetch);
+
+/* --- For administrators --- */
+struct group_member_description {
+    struct slice member_id;
+    struct slice instance_id; /* null: dynamic */
+    struct slice client_id;
+    struct slice client_host;
+    struct slice metadata;   /* empty unless the group is stable */
+    struct slice assignment; /* the same */
+};
+/* The results lie in arena, which the caller inits before and deinits after. */
+struct group_describe {
+    struct broker_call call; /* err: NOT_FOUND, GROUP_ID */
+    struct slice group_id;
+    struct arena arena;
+    const char *state; /* out: Kafka's name */
+    struct slice protocol_type;
+    struct slice protocol_name; /* empty unless the group is stable */
+    struct group_member_description *members;
+    size_t member_count;
+};
+void broker_group_describe(struct core *core, struct group_describe *describe);
+
+struct group_listed {
+    struct slice group_id;
+    struct slice protocol_type;
+    const char *state;
+};
+struct group_list {
+    struct broker_call call;
+    struct arena arena;
+    struct group_listed *groups; /* out */
+    size_t count;
+};
+void broker_group_list(struct core *core, struct group_list *list);
+
+/* An empty group with its offsets. Done when durable. */
+struct group_delete {
+    struct broker_call call; /* err: NOT_FOUND, NOT_EMPTY, GROUP_ID */
+    struct slice group_id;
+};
+void broker_group_delete(struct core *core, struct group_delete *call);
+
+/* Offsets of topics that the group does not read now; those that it reads get NOT_EMPTY in
+ * offsets[].err. Done when durable. */
+struct group_forget {
+    struct broker_call call; /* err: NOT_FOUND, NOT_EMPTY (members that are no consumers), GROUP_ID */
+    struct slice group_id;
+    struct group_offset *offsets; /* topic and partition count */
+    size_t offset_count;
+};
+void broker_group_forget(struct core *core, struct group_forget *call);
 
 /* Which partition of __consumer_offsets has the group; for tools. Creates nothing. */
 uint32_t broker_group_partition(struct core *core, struct slice group_id);

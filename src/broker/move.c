@@ -188,7 +188,7 @@ static void move_go_on(struct core *core, struct broker_move *move)
     memset(&partition->traffic, 0, sizeof(partition->traffic));
     const struct broker_topic *topic = broker_topic_find_id(core, &partition->topic_id);
     if (topic)
-        broker_partition_settings_set(partition, topic_version_of(topic)->settings);
+        broker_partition_settings_set(partition, broker_topic_version_of(topic)->settings);
     if (atomic_load_explicit(&partition->closing, memory_order_relaxed))
         broker_partition_close(core, partition);
     if (!broker_partition_is_gone(partition))

@@ -14,7 +14,7 @@ bool broker_owner_begin(struct core *core, struct broker_call *call)
     if (!list_empty(&call->node)) /* waited for a lock: counted already */
         list_remove(&call->node);
     else
-        owner_of(core)->change_count++;
+        broker_owner_of(core)->change_count++;
     if (!broker_core(core)->draining)
         return true;
     broker_owner_end(core, call, ERR_CLOSED);
@@ -23,8 +23,8 @@ bool broker_owner_begin(struct core *core, struct broker_call *call)
 
 void broker_owner_end(struct core *core, struct broker_call *call, enum err err)
 {
-    CHECK(owner_of(core)->change_count > 0);
-    owner_of(core)->change_count--;
+    CHECK(broker_owner_of(core)->change_count > 0);
+    broker_owner_of(core)->change_count--;
     broker_call_finish(core, call, err);
     broker_drain_look(core);
 }
@@ -38,7 +38,7 @@ bool broker_owner_is_idle(const struct broker *broker)
 
 enum err broker_owner_lock(struct core *core, struct slice name, struct broker_call *call)
 {
-    struct owner *owner = owner_of(core);
+    struct owner *owner = broker_owner_of(core);
     struct name_lock *lock = map_get(&owner->locks, name);
     if (lock) {
         list_push_back(&lock->waiting, &call->node);
@@ -62,7 +62,7 @@ enum err broker_owner_lock(struct core *core, struct slice name, struct broker_c
  * until it is served, which tells broker_owner_begin that it was counted. */
 void broker_owner_unlock(struct core *core, struct slice name)
 {
-    struct name_lock *lock = map_remove(&owner_of(core)->locks, name);
+    struct name_lock *lock = map_remove(&broker_owner_of(core)->locks, name);
     struct list *node;
     CHECK(lock);
     while ((node = list_first(&lock->waiting))) {

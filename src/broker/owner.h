@@ -25,7 +25,7 @@ struct owner {
     struct list producer_waiting;
 };
 
-static inline struct owner *owner_of(const struct core *core)
+static inline struct owner *broker_owner_of(const struct core *core)
 {
     return broker_core(core)->broker->owner;
 }

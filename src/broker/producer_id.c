@@ -16,7 +16,7 @@ struct producer_block {
 static void producer_give(struct core *core, struct broker_call *call, enum err err)
 {
     struct broker_producer_id *ask = CONTAINER_OF(call, struct broker_producer_id, call);
-    struct owner *owner = owner_of(core);
+    struct owner *owner = broker_owner_of(core);
     ask->epoch = 0;
     ask->producer_id = err ? -1 : owner->producer_next++;
     broker_owner_end(core, call, err);
@@ -25,7 +25,7 @@ static void producer_give(struct core *core, struct broker_call *call, enum err 
 /* As far as the ids go; with err all. */
 static void producer_give_all(struct core *core, enum err err)
 {
-    struct owner *owner = owner_of(core);
+    struct owner *owner = broker_owner_of(core);
     struct list *node;
     while ((err || owner->producer_next < owner->producer_end) &&
            (node = list_pop_front(&owner->producer_waiting)))
@@ -38,7 +38,7 @@ static void producer_stored(void *arg, enum err err)
 {
     struct producer_block *block = arg;
     struct core *core = block->core;
-    struct owner *owner = owner_of(core);
+    struct owner *owner = broker_owner_of(core);
     owner->producer_busy = false;
     if (!err)
         owner->producer_end = block->end;
@@ -51,7 +51,7 @@ static void producer_stored(void *arg, enum err err)
 
 static void producer_refill(struct core *core)
 {
-    struct owner *owner = owner_of(core);
+    struct owner *owner = broker_owner_of(core);
     if (owner->producer_busy)
         return;
     struct producer_block *block = malloc(sizeof(*block));
@@ -77,7 +77,7 @@ static void producer_refill(struct core *core)
 
 static void producer_serve(struct core *core, struct broker_call *call)
 {
-    struct owner *owner = owner_of(core);
+    struct owner *owner = broker_owner_of(core);
     if (!broker_owner_begin(core, call))
         return;
     if (owner->producer_next < owner->producer_end) {

@@ -99,7 +99,7 @@ static void recode_done(struct core *core, struct core_work *work)
 bool broker_recode_take(struct core *core, struct broker_append *append)
 {
     struct broker_core *here = broker_core(core);
-    const struct topic_settings *settings = topic_version_of(append->topic)->settings;
+    const struct topic_settings *settings = broker_topic_version_of(append->topic)->settings;
     const struct batch_header *header = &append->store.header;
     bool is_needed =
         settings->recode && !append->internal && batch_codec(header) != settings->codec;

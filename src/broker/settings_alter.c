@@ -25,7 +25,7 @@ static enum err alter_topic_settings(struct core *core, const struct broker_topi
                                      struct topic_settings **out)
 {
     const struct settings_version *base = broker_core(core)->settings;
-    const struct topic_settings *now = topic_version_of(topic)->settings;
+    const struct topic_settings *now = broker_topic_version_of(topic)->settings;
     struct topic_settings *settings =
         alter->replace_all ? broker_topic_config_new(base) : broker_topic_config_copy(now, base);
     enum err err = settings ? ERR_OK : ERR_NO_MEMORY;
@@ -85,7 +85,7 @@ static void alter_broker_free(struct broker_alter *work)
 static void alter_broker_spread(struct core *core, void *arg)
 {
     struct broker_alter *work = arg;
-    struct owner *owner = owner_of(core);
+    struct owner *owner = broker_owner_of(core);
     struct broker_call *call = &work->alter->call;
     alter_broker_free(work);
     list_push_back(&owner->refresh_next, &call->node);
@@ -196,7 +196,7 @@ static void refresh_serve(struct core *core, struct broker_call *call);
 
 static void refresh_over(struct core *core)
 {
-    struct owner *owner = owner_of(core);
+    struct owner *owner = broker_owner_of(core);
     struct list *node;
     owner->refresh_running = false;
     while ((node = list_pop_front(&owner->refresh_waiting)))
@@ -224,7 +224,7 @@ static bool refresh_is_same(const struct topic_settings *a, const struct topic_s
 static enum err refresh_put(struct core *core, const struct broker_topic *topic,
                             struct topic_settings *settings)
 {
-    struct owner *owner = owner_of(core);
+    struct owner *owner = broker_owner_of(core);
     enum err err = broker_owner_lock(core, topic->name, &owner->refresh);
     if (err)
         return err;
@@ -247,7 +247,7 @@ static enum err refresh_put(struct core *core, const struct broker_topic *topic,
 static bool refresh_topic(struct core *core, const struct broker_topic *topic)
 {
     const struct settings_version *base = broker_core(core)->settings;
-    struct topic_settings *now = topic_version_of(topic)->settings;
+    struct topic_settings *now = broker_topic_version_of(topic)->settings;
     if (now->generation == base->generation)
         return false;
     struct topic_settings *settings = broker_topic_config_copy(now, base);
@@ -267,7 +267,7 @@ static bool refresh_topic(struct core *core, const struct broker_topic *topic)
 /* Goes on behind the topic reached. A topic whose lock was awaited is looked at again. */
 static void refresh_serve(struct core *core, struct broker_call *call)
 {
-    struct owner *owner = owner_of(core);
+    struct owner *owner = broker_owner_of(core);
     const struct broker_topic *topic;
     list_remove(&call->node);
     while ((topic = broker_topic_after(core, owner->refresh_name))) {
@@ -281,7 +281,7 @@ static void refresh_serve(struct core *core, struct broker_call *call)
 
 void broker_settings_refresh(struct core *core)
 {
-    struct owner *owner = owner_of(core);
+    struct owner *owner = broker_owner_of(core);
     if (owner->refresh_running) {
         owner->refresh_again = true;
         return;

@@ -215,10 +215,7 @@ struct view_entry {
     struct slice name; /* its bytes follow */
 };
 
-static inline struct topic_version *topic_version_of(const struct broker_topic *topic)
-{
-    return CONTAINER_OF((struct broker_topic *)topic, struct topic_version, topic);
-}
+struct topic_version *broker_topic_version_of(const struct broker_topic *topic);
 
 struct topic_version_options {
     struct broker *broker;

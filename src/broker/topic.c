@@ -6,6 +6,11 @@
 
 /* --- versions --------------------------------------------------------------------------------- */
 
+struct topic_version *broker_topic_version_of(const struct broker_topic *topic)
+{
+    return CONTAINER_OF((struct broker_topic *)topic, struct topic_version, topic);
+}
+
 static size_t topic_size(size_t name_size, uint32_t partition_count)
 {
     return sizeof(struct topic_version) + partition_count * sizeof(struct broker_partition *) +
@@ -51,7 +56,7 @@ void broker_topic_unref(const struct broker_topic *topic)
 {
     if (!topic)
         return;
-    struct topic_version *version = topic_version_of(topic);
+    struct topic_version *version = broker_topic_version_of(topic);
     if (atomic_fetch_sub_explicit(&version->topic.refs, 1, memory_order_acq_rel) != 1)
         return;
     for (uint32_t i = 0; i < topic->partition_count; i++)
@@ -97,7 +102,7 @@ static struct view_entry *topic_entry_find(struct broker_core *here, struct slic
 
 static void topic_settings_spread(struct core *core, const struct broker_topic *topic)
 {
-    struct topic_settings *settings = topic_version_of(topic)->settings;
+    struct topic_settings *settings = broker_topic_version_of(topic)->settings;
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         if (broker_partition_is_here(core, topic->partitions[i]))
             broker_partition_settings_set(topic->partitions[i], settings);

@@ -43,7 +43,7 @@ static void change_undo(struct core *core, struct topic_change *change, enum err
     uint32_t before = change->old->partition_count;
     if (topic && topic->partition_count > before) {
         broker_topic_partitions_drop(topic->partitions + before, topic->partition_count - before);
-        owner_of(core)->partition_count -= topic->partition_count - before;
+        broker_owner_of(core)->partition_count -= topic->partition_count - before;
     }
     broker_topic_unref(topic);
     change_end(core, change, err);
@@ -74,8 +74,8 @@ static void change_stored(void *arg, enum err err)
     for (uint32_t i = 0; spread->remove && i < old->partition_count; i++)
         atomic_store_explicit(&old->partitions[i]->closing, true, memory_order_relaxed);
     if (spread->remove) {
-        owner_of(core)->partition_count -= old->partition_count;
-        broker_topic_name_release(owner_of(core), old->name);
+        broker_owner_of(core)->partition_count -= old->partition_count;
+        broker_topic_name_release(broker_owner_of(core), old->name);
     }
     broker_owner_spread(core, spread);
     if (is_stale)
@@ -216,7 +216,7 @@ static enum err grow_locked(struct core *core, const struct broker_topic *topic,
 {
     uint32_t before = topic->partition_count;
     uint32_t count = (uint32_t)grow->partition_count;
-    struct topic_settings *settings = topic_version_of(topic)->settings;
+    struct topic_settings *settings = broker_topic_version_of(topic)->settings;
     struct broker_partition **partitions = calloc(count, sizeof(struct broker_partition *));
     if (!partitions)
         return ERR_NO_MEMORY;
@@ -226,10 +226,10 @@ static enum err grow_locked(struct core *core, const struct broker_topic *topic,
     if (!err) {
         struct topic_put put = {topic,       settings,         count, partitions,
                                 &grow->call, broker_owner_end, false};
-        owner_of(core)->partition_count += count - before;
+        broker_owner_of(core)->partition_count += count - before;
         err = broker_topic_put(core, &put);
         if (err) {
-            owner_of(core)->partition_count -= count - before;
+            broker_owner_of(core)->partition_count -= count - before;
             broker_topic_partitions_drop(partitions + before, count - before);
         }
     }

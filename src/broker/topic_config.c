@@ -157,7 +157,7 @@ void broker_topic_config_unref(struct topic_settings *settings)
 void broker_topic_config_each(struct core *core, const struct broker_topic *topic,
                               config_entry_fn fn, void *arg)
 {
-    const struct topic_settings *settings = topic_version_of(topic)->settings;
+    const struct topic_settings *settings = broker_topic_version_of(topic)->settings;
     for (unsigned i = 0; i < COUNT_OF(topic_rules); i++)
         broker_settings_synonyms(core, &topic_rules[i], settings, fn, arg);
     for (unsigned i = 0; i < COUNT_OF(topic_fixed); i++) {

@@ -61,7 +61,7 @@ enum err broker_topic_count_check(struct core *core, int32_t count, int32_t befo
                                   struct diag *diag)
 {
     const struct broker_settings *settings = broker_settings_now(core);
-    size_t total = owner_of(core)->partition_count + (size_t)(count - before);
+    size_t total = broker_owner_of(core)->partition_count + (size_t)(count - before);
     if (count > settings->topic_partitions_max) {
         diag_set(diag, "%d partitions: leat.topic.partitions.max is %d", count,
                  settings->topic_partitions_max);
@@ -120,8 +120,8 @@ static void creation_undo(struct core *core, struct creation *creation, enum err
         broker_topic_partitions_drop(topic->partitions, topic->partition_count);
         broker_topic_unref(topic);
     }
-    owner_of(core)->partition_count -= (size_t)create->out_partition_count;
-    broker_topic_name_release(owner_of(core), create->name);
+    broker_owner_of(core)->partition_count -= (size_t)create->out_partition_count;
+    broker_topic_name_release(broker_owner_of(core), create->name);
     creation_free(creation);
     create_end(core, create, err);
 }
@@ -196,14 +196,14 @@ static void creation_begin(struct core *core, struct broker_topic_create *create
 {
     struct creation *creation = calloc(1, sizeof(*creation));
     if (!creation) {
-        broker_topic_name_release(owner_of(core), create->name);
+        broker_topic_name_release(broker_owner_of(core), create->name);
         create_end(core, create, ERR_NO_MEMORY);
         return;
     }
     creation->core = core;
     creation->create = create;
     text_init(&creation->fact);
-    owner_of(core)->partition_count += (size_t)create->out_partition_count;
+    broker_owner_of(core)->partition_count += (size_t)create->out_partition_count;
     enum err err = creation_version(core, creation, settings);
     if (!err) {
         struct fact_topic fact = {create->out_id,
@@ -247,7 +247,7 @@ static enum err create_settings(struct core *core, struct broker_topic_create *c
 static enum err create_locked(struct core *core, struct broker_topic_create *create,
                               struct topic_settings *settings, bool *out_begun)
 {
-    struct owner *owner = owner_of(core);
+    struct owner *owner = broker_owner_of(core);
     if (broker_topic_find(core, create->name))
         return ERR_EXISTS;
     enum err err = broker_topic_name_claim(owner, create->name, &create->call.diag);
