@@ -7,6 +7,7 @@ import sys
 import time
 import unittest
 
+from lib import batch
 from lib import leatd
 from lib import raw
 

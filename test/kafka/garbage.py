@@ -1,0 +1,244 @@
+"""Garbage, lies, slow bytes and crowds at a live port, beside a client that must not notice."""
+# SPDX-License-Identifier: Apache-2.0
+import contextlib
+import gzip
+import os
+import random
+import resource
+import socket
+import struct
+import threading
+import time
+import unittest
+
+from lib import batch
+from lib import case
+from lib import raw
+
+MIB = 1 << 20
+MEMORY_MIB = 128
+RSS_MAX_BYTES = (MEMORY_MIB + 64) * MIB
+LATENCY_WORST_S = 1.0 * case.SLOWER
+IDLE_COUNT = 5000
+DEADLINE_S = 60 * case.SLOWER
+SEED = int(os.environ.get("LEAT_SEED", "7"))
+
+
+class Healthy(threading.Thread):
+    """A client that produces and fetches one record after the other and notes how long it takes."""
+
+    def __init__(self, port, topic):
+        super().__init__(daemon=True)
+        self.port = port
+        self.topic = topic
+        self.delays = []
+        self.error = None
+        self.ended = threading.Event()
+
+    def run(self):
+        try:
+            with raw.Client(self.port, timeout_s=DEADLINE_S) as client:
+                offset = client.list_offset(self.topic, 0, raw.LATEST)[2]
+                while not self.ended.wait(0.002):
+                    one = batch.build([(None, b"healthy", ())], int(time.time() * 1000))
+                    began = time.monotonic()
+                    if client.produce(self.topic, 0, one)[:2] != (0, offset):
+                        raise AssertionError("the healthy client was refused")
+                    if client.fetch(self.topic, 0, offset)[0] != 0:
+                        raise AssertionError("the healthy client could not read")
+                    self.delays.append(time.monotonic() - began)
+                    offset += 1
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+
+    def stop(self):
+        self.ended.set()
+        self.join(DEADLINE_S)
+
+
+class GarbageTest(case.ServerCase):
+
+    memory = f"{MEMORY_MIB}mib"
+
+    def setUp(self):
+        super().setUp()
+        self.dice = random.Random(SEED)
+        self.topic = self.make_topic()
+        self.healthy = Healthy(self.server.port, self.topic)
+        self.healthy.start()
+        self.pid = self.server.process.pid
+
+    def tearDown(self):
+        """Whatever the test did: the server lives, is slim, and the healthy client was served."""
+        served = len(self.healthy.delays)
+        case.eventually(lambda: len(self.healthy.delays) > served + 10 or self.healthy.error,
+                        DEADLINE_S)
+        self.healthy.stop()
+        self.assertTrue(self.server.is_alive(), "the server is gone")
+        self.assertEqual(self.server.process.pid, self.pid)
+        self.assertIsNone(self.healthy.error)
+        self.assertGreater(len(self.healthy.delays), served)
+        worst = max(self.healthy.delays)
+        peak = self.server.rss_peak_bytes()
+        print(f"\n{self._testMethodName}: worst of {len(self.healthy.delays)} rounds "
+              f"{worst * 1e3:.1f} ms, memory at most {peak / MIB:.1f} MiB", flush=True)
+        self.assertLess(worst, LATENCY_WORST_S)
+        if not case.leatd.SANITIZER:
+            self.assertLess(peak, RSS_MAX_BYTES)
+
+    def open(self):
+        made = socket.create_connection(("127.0.0.1", self.server.port), timeout=DEADLINE_S)
+        self.addCleanup(made.close)
+        return made
+
+    def throw(self, data):
+        """Sends data on a new connection, which the server may close at any time."""
+        with contextlib.suppress(ConnectionError):
+            with self.open() as thrown:
+                thrown.sendall(data)
+                thrown.shutdown(socket.SHUT_WR)
+                while thrown.recv(65536):
+                    pass
+
+    def assert_closed(self, data):
+        """The server closes the connection by itself after data."""
+        opened = self.open()
+        with contextlib.suppress(ConnectionError):
+            opened.sendall(data)
+            while opened.recv(65536):
+                pass
+        opened.close()
+
+    def test_noise(self):
+        for _ in range(300):
+            self.throw(self.dice.randbytes(self.dice.randrange(1, 3000)))
+
+    def test_other_protocols(self):
+        for data in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+                     b"CONNECT {\"verbose\":false}\r\nPING\r\n", b"SSH-2.0-x\r\n", b"\r\n" * 500):
+            self.throw(data)
+
+    def test_lengths_that_lie(self):
+        for size in (-1, -2**31, 2**31 - 1, 100 * MIB + 1, 0, 1, 3, 7):
+            with self.subTest(size=size):
+                self.assert_closed(struct.pack(">i", size) + b"\0" * 100)
+
+    def test_large_announcements_cost_nothing(self):
+        held = []
+        for _ in range(200):
+            held.append(self.open())
+            held[-1].sendall(struct.pack(">i", 90 * MIB) + struct.pack(">hhi", 0, 7, 1) + b"\0\4leat")
+        self.assertEqual(self.raw().api_versions()[0], 0)
+        for each in held:
+            each.close()
+
+    def test_counts_that_lie(self):
+        client_id = raw.string("x")
+        for key, (low, high) in self.raw().api_versions()[1].items():
+            for version in {low, high}:
+                for lie in (b"\x7f\xff\xff\xff" * 8, b"\xff" * 40, b"\xff\xff\xff\xff\x0f" * 8,
+                            b"\x80" * 60, b"\x7f\xff" * 20):
+                    head = struct.pack(">hhi", key, version, 1) + client_id
+                    for start in (b"", b"\0", b"\0\0\0\0", b"\0\1x", b"\0\0\0\1\0\1x"):
+                        body = head + start + lie
+                        self.throw(struct.pack(">i", len(body)) + body)
+
+    def test_cut_requests_of_every_api(self):
+        for key, (low, high) in self.raw().api_versions()[1].items():
+            for version in range(low, high + 1):
+                head = struct.pack(">hhi", key, version, 9) + raw.string("cut")
+                for tail in (b"", b"\0", self.dice.randbytes(9), b"\0" * 30):
+                    body = head + tail
+                    self.throw(struct.pack(">i", len(body)) + body)
+                self.throw(struct.pack(">i", len(head) + 50) + head)
+
+    def test_requests_with_flipped_bytes(self):
+        good = batch.build([(b"k", b"value" * 20, [(b"h", b"x")])] * 3, int(time.time() * 1000))
+        requests = [
+            (raw.PRODUCE, 7, raw.Client.produce_body("flipped", 0, good)),
+            (raw.FETCH, 4, raw.Client.fetch_body(self.topic, 0, 0, wait_ms=1)),
+            (raw.METADATA, 4, raw.array([raw.string("flipped-topic")]) + b"\0"),
+            (raw.LIST_OFFSETS, 1, struct.pack(">i", -1) + raw.array([raw.string(self.topic)
+                                  + raw.array([struct.pack(">iq", 0, -1)])])),
+            (raw.INIT_PRODUCER_ID, 1, raw.string(None) + struct.pack(">i", 1000)),
+        ]
+        self.make_topic(name="flipped")
+        for api, version, body in requests:
+            for _ in range(120):
+                data = bytearray(raw.frame(api, version, 1, body))
+                for _ in range(self.dice.randrange(1, 4)):
+                    data[self.dice.randrange(4, len(data))] = self.dice.randrange(256)
+                self.throw(bytes(data))
+
+    def test_unknown_apis_and_versions(self):
+        for key, version in ((1000, 0), (-1, 0), (32767, 3), (4, 0), (raw.METADATA, 99),
+                             (raw.METADATA, -1), (raw.PRODUCE, 2), (raw.FETCH, 3)):
+            with self.subTest(key=key, version=version):
+                self.assert_closed(raw.frame(key, version, 1, b"\0" * 40))
+
+    def test_slow_bytes(self):
+        data = raw.frame(raw.API_VERSIONS, 0, 5, b"")
+        slow = [self.open() for _ in range(300)]
+        for at in range(len(data)):
+            for each in slow:
+                each.sendall(data[at:at + 1])
+        for each in slow:
+            reader = raw.Client.__new__(raw.Client)
+            reader.socket = each
+            self.assertEqual(reader.receive()[0], 5)
+
+    def test_clients_that_do_not_read(self):
+        topic = self.make_topic()
+        with raw.Client(self.server.port, timeout_s=DEADLINE_S) as client:
+            for _ in range(8):
+                one = batch.build([(None, b"x" * 900000, ())], int(time.time() * 1000))
+                self.assertEqual(client.produce(topic, 0, one)[0], 0)
+        request = raw.frame(raw.FETCH, 4, 1, raw.Client.fetch_body(topic, 0, 0))
+        deaf = []
+        for _ in range(50):
+            deaf.append(self.open())
+            deaf[-1].setblocking(False)
+            for _ in range(20):
+                with contextlib.suppress(BlockingIOError, ConnectionError):
+                    deaf[-1].send(request)
+        self.assertEqual(self.raw().api_versions()[0], 0)
+
+    def test_decompression_bombs(self):
+        zeros = gzip.compress(b"\0" * (200 * MIB), 9)
+        record = batch.record(0, None, b"\0" * (100 * MIB))
+        bombs = [(1, zeros, 1), (1, gzip.compress(record, 9), 1),
+                 (1, zeros, 10**6), (2, b"\xff\xff\xff\xff\x0f" + b"\0" * 50, 1),
+                 (3, b"\x04\x22\x4d\x18\x60\x70\x73" + b"\xff" * 50, 1),
+                 (4, b"\x28\xb5\x2f\xfd\xa0\xff\xff\xff\x7f" + b"\0" * 40, 1)]
+        topics = [self.make_topic(), self.make_topic(settings={"compression.type": "zstd"}),
+                  self.make_topic(settings={"compression.type": "uncompressed"})]
+        client = self.raw()
+        for topic in topics:
+            for codec, body, count in bombs:
+                data = batch.wrap(body, count, int(time.time() * 1000), attributes=codec)
+                code = client.produce(topic, 0, data)[0]
+                if topic != topics[0]:
+                    self.assertNotEqual(code, 0)
+
+    def test_a_crowd_that_says_nothing(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        needed = IDLE_COUNT + 500
+        if soft < needed:
+            self.assertTrue(hard >= needed or hard == resource.RLIM_INFINITY,
+                            f"the limit of open files is {hard}, {needed} are needed")
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        before = self.server.rss_bytes()
+        with contextlib.ExitStack() as crowd:
+            for _ in range(IDLE_COUNT):
+                crowd.enter_context(
+                    socket.create_connection(("127.0.0.1", self.server.port), timeout=DEADLINE_S))
+            self.assertEqual(self.raw().api_versions()[0], 0)
+            self.assertTrue(case.eventually(
+                lambda: self.server.open_files() >= IDLE_COUNT, DEADLINE_S))
+            each = (self.server.rss_bytes() - before) / IDLE_COUNT
+            print(f"\n{IDLE_COUNT} idle connections: {each:.0f} bytes each", flush=True)
+        self.assertTrue(case.eventually(lambda: self.server.open_files() < 500, DEADLINE_S))
+
+
+if __name__ == "__main__":
+    unittest.main()
