@@ -153,6 +153,7 @@ static enum err open_broker(struct server *server, struct diag *diag)
         .store = server->store,
         .os = options->os,
         .logger = options->logger,
+        .data_dir = options->data_dir,
         .settings = &options->settings->broker,
     };
     enum err err = broker_open(&broker, &server->broker, diag);

@@ -1,0 +1,11 @@
+// What the requests about settings share.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kafka/request.h"
+
+/* Kafka's ConfigResource types that have settings here. */
+enum kafka_resource { KAFKA_RESOURCE_TOPIC = 2, KAFKA_RESOURCE_BROKER = 4 };
+
+/* The name of a broker resource is this node's id. */
+bool kafka_configs_is_node(struct core *core, struct slice name);
