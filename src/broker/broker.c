@@ -287,6 +287,7 @@ void broker_close(struct broker *broker)
     const struct broker_topic *topic = NULL;
     struct list *node;
     struct core *core = broker->cores && broker->cores[0].core ? broker->cores[0].core : NULL;
+    broker_group_coordinator_close(broker);
     while (core && (topic = broker_topic_after(core, topic ? topic->name : SLICE_NULL))) {
         for (uint32_t i = 0; i < topic->partition_count; i++)
             broker_partition_drop(topic->partitions[i]);

@@ -120,8 +120,9 @@ struct group_offset {
 };
 /* Done when the commit is durable in __consumer_offsets. */
 struct group_commit {
-    struct broker_call call; /* err: NOT_FOUND (no such group, and a generation was given), GENERATION,
-                                MEMBER_UNKNOWN, FENCED, REBALANCE; offsets: TOO_LARGE (metadata) */
+    struct broker_call
+        call; /* err: NOT_FOUND (no such group, and a generation was given), GENERATION,
+                 MEMBER_UNKNOWN, FENCED, REBALANCE; offsets: TOO_LARGE (metadata) */
     struct slice group_id;
     struct slice member_id;
     struct slice instance_id;
@@ -192,7 +193,8 @@ void broker_group_delete(struct core *core, struct group_delete *call);
 /* Offsets of topics that the group does not read now; those that it reads get NOT_EMPTY in
  * offsets[].err. Done when durable. */
 struct group_forget {
-    struct broker_call call; /* err: NOT_FOUND, NOT_EMPTY (members that are no consumers), GROUP_ID */
+    struct broker_call
+        call; /* err: NOT_FOUND, NOT_EMPTY (members that are no consumers), GROUP_ID */
     struct slice group_id;
     struct group_offset *offsets; /* topic and partition count */
     size_t offset_count;

@@ -151,7 +151,9 @@ static void static_write(struct group *group, const struct group_member *member)
 {
     struct group_write write = {
         .kind = GROUP_WRITE_REPLACED, .generation = group->generation, .member_id = member->id};
-    group->env->write(group->env, group, &write);
+    enum err err = group->env->write(group->env, group, &write);
+    if (err)
+        broker_group_classic_written(group, &write, err);
 }
 
 static void static_replace(struct group *group, struct group_member *member,
@@ -328,7 +330,9 @@ void broker_group_classic_sync(struct group *group, struct group_sync *sync)
     if (member == group->leader) {
         struct group_write write = {.kind = GROUP_WRITE_ASSIGNMENT,
                                     .generation = group->generation};
-        group->env->write(group->env, group, &write);
+        err = group->env->write(group->env, group, &write);
+        if (err)
+            broker_group_classic_written(group, &write, err);
     }
 }
 

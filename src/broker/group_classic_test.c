@@ -145,9 +145,12 @@ static void env_answer(struct group_env *env, struct broker_call *call)
     fail_msg("an answer for nobody, or twice");
 }
 
-static void env_write(struct group_env *env, struct group *group, const struct group_write *write)
+static enum err env_write(struct group_env *env, struct group *group,
+                          const struct group_write *write)
 {
     struct world *world = CONTAINER_OF(env, struct world, env);
+    if (world->fail_writes_percent > 0 && world_random(world) % 16 == 0)
+        return ERR_NO_MEMORY;
     assert_true(world->write_count < WRITES_MAX);
     struct pending_write *pending = &world->writes[world->write_count++];
     pending->write = *write;
@@ -155,6 +158,7 @@ static void env_write(struct group_env *env, struct group *group, const struct g
         text_of(pending->member_id, sizeof(pending->member_id), write->member_id);
         pending->write.member_id = slice_text(pending->member_id);
     }
+    return ERR_OK;
 }
 
 static struct parked *call_new(struct world *world, unsigned owner)

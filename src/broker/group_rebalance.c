@@ -164,7 +164,10 @@ static void generation_empty(struct group *group)
     broker_group_rebalance_move(group, GROUP_EMPTY);
     sync_expiry_clear(group);
     struct group_write write = {.kind = GROUP_WRITE_EMPTY, .generation = group->generation};
-    group->env->write(group->env, group, &write);
+    /* When it fails the log keeps the generation before, whose members time out after a restart. */
+    enum err err = group->env->write(group->env, group, &write);
+    if (err)
+        broker_group_classic_written(group, &write, err);
 }
 
 void broker_group_rebalance_complete(struct group *group)

@@ -53,8 +53,9 @@ struct group_env {
     uint64_t (*random)(struct group_env *env);
     /* A parked or direct answer is ready: err is set. Never calls back into the group. */
     void (*answer)(struct group_env *env, struct broker_call *call);
-    /* Makes the group as it is now durable, then broker_group_classic_written, not inside. */
-    void (*write)(struct group_env *env, struct group *group, const struct group_write *write);
+    /* Makes the group as it is now durable, then broker_group_classic_written, not inside. An
+     * error: it will not, and nothing is called. */
+    enum err (*write)(struct group_env *env, struct group *group, const struct group_write *write);
 };
 
 struct group_member {

@@ -283,6 +283,7 @@ struct broker {
     unsigned drain_left;
     void (*drain_done)(void *arg);
     void *drain_arg;
+    struct groups *groups; /* core 0: group_coordinator.c; NULL until the first call */
     /* space */
     char *data_dir;
     struct core_work space_work;
@@ -298,6 +299,8 @@ static inline struct broker_core *broker_core(const struct core *core)
 {
     return core_slot_get(core, CORE_SLOT_BROKER);
 }
+/* Frees all groups when the reactor has stopped. */
+void broker_group_coordinator_close(struct broker *broker);
 /* An append of this core is over, or a change: does the drain go on? */
 void broker_drain_look(struct core *core);
 void broker_space_measure(struct broker *broker);

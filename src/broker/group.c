@@ -1,0 +1,333 @@
+// The face of groups: each call goes to core 0, waits there for its group's state, and is served.
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/group_coordinator.h"
+
+void broker_group_result_release(void *private)
+{
+    broker_group_member_result_free(private);
+}
+
+/* Loaded and the group there? GROUP_GO with *out_entry NULL: there is no such group. */
+static enum group_way enter_group(struct core *core, struct broker_call *call, struct slice id,
+                                  struct group_entry **out_entry)
+{
+    struct group_partition *partition;
+    *out_entry = NULL;
+    enum group_way way = broker_group_coordinator_enter(core, call, id, false, &partition);
+    if (way == GROUP_GO && partition)
+        *out_entry = broker_group_entry_find(partition->groups, id);
+    return way;
+}
+
+static bool refuse_no_id(struct core *core, struct broker_call *call, struct slice id)
+{
+    if (id.size > 0)
+        return false;
+    broker_call_finish(core, call, ERR_GROUP_ID);
+    return true;
+}
+
+/* --- join --- */
+
+static void join_fail(struct core *core, struct group_join *join, enum err err)
+{
+    join->generation = -1;
+    join->member_id_out = join->member_id;
+    join->leader_id = slice_text("");
+    join->members = NULL;
+    join->member_count = 0;
+    broker_call_finish(core, &join->call, err);
+}
+
+static bool join_is_oversized(const struct group_join *join)
+{
+    return join->member_id.size > OFFSETS_STRING_SIZE_MAX ||
+           join->instance_id.size > OFFSETS_STRING_SIZE_MAX ||
+           join->client_id.size > OFFSETS_STRING_SIZE_MAX ||
+           join->client_host.size > OFFSETS_STRING_SIZE_MAX ||
+           join->protocol_type.size > OFFSETS_STRING_SIZE_MAX;
+}
+
+static void join_serve(struct core *core, struct broker_call *call)
+{
+    struct group_join *join = CONTAINER_OF(call, struct group_join, call);
+    struct group_partition *partition;
+    if (join->group_id.size == 0 || join_is_oversized(join)) {
+        join_fail(core, join, join->group_id.size == 0 ? ERR_GROUP_ID : ERR_INVALID);
+        return;
+    }
+    if (broker_group_coordinator_enter(core, call, join->group_id, true, &partition) == GROUP_WAIT)
+        return;
+    struct group_entry *entry = broker_group_entry_find(partition->groups, join->group_id);
+    if (join->cancelled || (!entry && join->member_id.size > 0)) {
+        join_fail(core, join, join->cancelled ? ERR_CLOSED : ERR_MEMBER_UNKNOWN);
+        return;
+    }
+    if (!entry)
+        entry = broker_group_entry_new(partition, join->group_id);
+    if (!entry) {
+        join_fail(core, join, ERR_NO_MEMORY);
+        return;
+    }
+    broker_group_classic_join(&entry->group, join);
+    broker_group_entry_settle(entry);
+}
+
+void broker_group_join(struct core *core, struct group_join *join)
+{
+    join->private = NULL;
+    join->cancelled = false;
+    join->generation = -1;
+    join->member_count = 0;
+    join->member_id_out = join->member_id;
+    join->leader_id = slice_text("");
+    join->protocol_name = SLICE_NULL;
+    join->protocol_type_out = SLICE_NULL;
+    join->skip_assignment = false;
+    broker_call_to_owner(core, &join->call, join_serve);
+}
+
+static void cancel_in(struct core *core, struct slice group_id, const struct broker_call *call)
+{
+    struct groups *groups = broker_group_coordinator(core);
+    struct group_entry *entry = groups ? broker_group_entry_find(groups, group_id) : NULL;
+    if (entry && broker_group_classic_cancel(&entry->group, call))
+        broker_group_entry_settle(entry);
+}
+
+static void join_cancel_arrive(struct core *core, struct core_message *message)
+{
+    struct group_join *join = CONTAINER_OF(message, struct group_join, cancel);
+    join->cancelled = true;
+    cancel_in(core, join->group_id, &join->call);
+}
+
+void broker_group_join_cancel(struct core *core, struct group_join *join)
+{
+    join->cancel.run = join_cancel_arrive;
+    core_send(core, 0, &join->cancel);
+}
+
+/* --- sync --- */
+
+static void sync_serve(struct core *core, struct broker_call *call)
+{
+    struct group_sync *sync = CONTAINER_OF(call, struct group_sync, call);
+    struct group_entry *entry;
+    if (refuse_no_id(core, call, sync->group_id) ||
+        enter_group(core, call, sync->group_id, &entry) == GROUP_WAIT)
+        return;
+    if (!entry || sync->cancelled) {
+        broker_call_finish(core, call, entry ? ERR_CLOSED : ERR_MEMBER_UNKNOWN);
+        return;
+    }
+    broker_group_classic_sync(&entry->group, sync);
+    broker_group_entry_settle(entry);
+}
+
+void broker_group_sync(struct core *core, struct group_sync *sync)
+{
+    sync->private = NULL;
+    sync->cancelled = false;
+    sync->protocol_type_out = SLICE_NULL;
+    sync->protocol_name_out = SLICE_NULL;
+    sync->assignment = SLICE_NULL;
+    broker_call_to_owner(core, &sync->call, sync_serve);
+}
+
+static void sync_cancel_arrive(struct core *core, struct core_message *message)
+{
+    struct group_sync *sync = CONTAINER_OF(message, struct group_sync, cancel);
+    sync->cancelled = true;
+    cancel_in(core, sync->group_id, &sync->call);
+}
+
+void broker_group_sync_cancel(struct core *core, struct group_sync *sync)
+{
+    sync->cancel.run = sync_cancel_arrive;
+    core_send(core, 0, &sync->cancel);
+}
+
+/* --- heartbeat, leave --- */
+
+static void heartbeat_serve(struct core *core, struct broker_call *call)
+{
+    struct group_heartbeat *heartbeat = CONTAINER_OF(call, struct group_heartbeat, call);
+    struct group_entry *entry;
+    if (refuse_no_id(core, call, heartbeat->group_id) ||
+        enter_group(core, call, heartbeat->group_id, &entry) == GROUP_WAIT)
+        return;
+    enum err err =
+        entry ? broker_group_classic_heartbeat(&entry->group, heartbeat) : ERR_MEMBER_UNKNOWN;
+    broker_call_finish(core, call, err);
+    if (entry)
+        broker_group_entry_settle(entry);
+}
+
+void broker_group_heartbeat(struct core *core, struct group_heartbeat *heartbeat)
+{
+    broker_call_to_owner(core, &heartbeat->call, heartbeat_serve);
+}
+
+static void leave_serve(struct core *core, struct broker_call *call)
+{
+    struct group_leave *leave = CONTAINER_OF(call, struct group_leave, call);
+    struct group_entry *entry;
+    if (refuse_no_id(core, call, leave->group_id) ||
+        enter_group(core, call, leave->group_id, &entry) == GROUP_WAIT)
+        return;
+    if (entry)
+        broker_group_classic_leave(&entry->group, leave->leavers, leave->leaver_count);
+    for (size_t i = 0; i < leave->leaver_count && !entry; i++)
+        leave->leavers[i].err = ERR_MEMBER_UNKNOWN;
+    broker_call_finish(core, call, ERR_OK);
+    if (entry)
+        broker_group_entry_settle(entry);
+}
+
+void broker_group_leave(struct core *core, struct group_leave *leave)
+{
+    broker_call_to_owner(core, &leave->call, leave_serve);
+}
+
+/* --- commit --- */
+
+static void commit_done(void *arg, enum err err)
+{
+    struct group_commit *commit = arg;
+    for (size_t i = 0; i < commit->offset_count && err; i++)
+        if (!commit->offsets[i].err)
+            commit->offsets[i].err = err;
+    broker_call_finish(commit->private, &commit->call, ERR_OK);
+}
+
+static void offset_write(struct group_append *write, const struct group_commit *commit,
+                         struct group_offset *offset)
+{
+    struct groups *groups = broker_group_coordinator(commit->private);
+    const struct broker_settings *settings = broker_settings_now(groups->core);
+    int64_t now_ms = groups->env.wall_ms;
+    struct offsets_value value = {
+        .offset = offset->offset,
+        .leader_epoch = offset->leader_epoch,
+        .metadata = offset->metadata,
+        .commit_ms = offset->commit_ms >= 0 ? offset->commit_ms : now_ms,
+        .expire_ms =
+            commit->retention_ms >= 0 ? now_ms + MIN(commit->retention_ms, INT64_MAX / 2) : -1};
+    if (offset->metadata.size > (size_t)settings->offset_metadata_max_bytes)
+        offset->err = ERR_TOO_LARGE;
+    else
+        offset->err = broker_group_write_offset(write, offset->topic, offset->partition, &value);
+}
+
+static void commit_write(struct core *core, struct group_commit *commit, struct group_entry *entry)
+{
+    struct group_append *write = broker_group_write_new(entry);
+    if (!write) {
+        broker_call_finish(core, &commit->call, ERR_NO_MEMORY);
+        return;
+    }
+    commit->private = core;
+    for (size_t i = 0; i < commit->offset_count; i++)
+        offset_write(write, commit, &commit->offsets[i]);
+    if (!broker_group_write_is_empty(write)) {
+        broker_group_write_send(write, commit_done, commit);
+        return;
+    }
+    broker_group_write_drop(write);
+    broker_call_finish(core, &commit->call, ERR_OK);
+}
+
+static void commit_serve(struct core *core, struct broker_call *call)
+{
+    struct group_commit *commit = CONTAINER_OF(call, struct group_commit, call);
+    struct group_partition *partition;
+    if (broker_group_coordinator_enter(core, call, commit->group_id, true, &partition) ==
+        GROUP_WAIT)
+        return;
+    struct group_entry *entry = broker_group_entry_find(partition->groups, commit->group_id);
+    enum err err = entry || commit->generation < 0 ? ERR_OK : ERR_NOT_FOUND;
+    if (!err && !entry) {
+        entry = broker_group_entry_new(partition, commit->group_id);
+        err = entry ? ERR_OK : ERR_NO_MEMORY;
+    }
+    if (!err)
+        err = broker_group_classic_commit_check(&entry->group, commit);
+    if (err)
+        broker_call_finish(core, call, err);
+    else
+        commit_write(core, commit, entry);
+    if (entry)
+        broker_group_entry_settle(entry);
+}
+
+void broker_group_commit(struct core *core, struct group_commit *commit)
+{
+    for (size_t i = 0; i < commit->offset_count; i++)
+        commit->offsets[i].err = ERR_OK;
+    broker_call_to_owner(core, &commit->call, commit_serve);
+}
+
+/* --- fetch --- */
+
+static bool offset_fill(struct group_fetch *fetch, const struct group_slot *slot,
+                        struct group_offset *out)
+{
+    out->offset = -1;
+    out->leader_epoch = -1;
+    out->commit_ms = -1;
+    out->err = ERR_OK;
+    out->metadata = slice_text("");
+    if (!slot || !slot->value)
+        return true;
+    const struct offsets_value *value = &slot->value->value;
+    out->offset = value->offset;
+    out->leader_epoch = value->leader_epoch;
+    out->commit_ms = value->commit_ms;
+    out->metadata = arena_copy(&fetch->arena, value->metadata);
+    return out->metadata.data != NULL;
+}
+
+static enum err fetch_all(struct group_fetch *fetch, const struct group_entry *entry)
+{
+    size_t count = entry ? entry->offsets.count : 0;
+    fetch->offset_count = 0;
+    fetch->offsets = arena_alloc_array(&fetch->arena, count, sizeof(*fetch->offsets));
+    if (!fetch->offsets)
+        return ERR_NO_MEMORY;
+    if (count == 0)
+        return ERR_OK;
+    list_for_each (node, &entry->slots) {
+        const struct group_slot *slot = LIST_ENTRY(node, struct group_slot, node);
+        if (!slot->value)
+            continue;
+        struct group_offset *out = &fetch->offsets[fetch->offset_count++];
+        out->topic = arena_copy(&fetch->arena, broker_group_slot_topic(slot));
+        out->partition = broker_group_slot_partition(slot);
+        if (!out->topic.data || !offset_fill(fetch, slot, out))
+            return ERR_NO_MEMORY;
+    }
+    return ERR_OK;
+}
+
+static void fetch_serve(struct core *core, struct broker_call *call)
+{
+    struct group_fetch *fetch = CONTAINER_OF(call, struct group_fetch, call);
+    struct group_entry *entry;
+    if (enter_group(core, call, fetch->group_id, &entry) == GROUP_WAIT)
+        return;
+    enum err err = fetch->all ? fetch_all(fetch, entry) : ERR_OK;
+    for (size_t i = 0; i < fetch->offset_count && !fetch->all && !err; i++) {
+        struct group_offset *offset = &fetch->offsets[i];
+        const struct group_slot *slot =
+            entry ? broker_group_slot_find(entry, offset->topic, offset->partition) : NULL;
+        if (!offset_fill(fetch, slot, offset))
+            err = ERR_NO_MEMORY;
+    }
+    broker_call_finish(core, call, err);
+}
+
+void broker_group_fetch(struct core *core, struct group_fetch *fetch)
+{
+    broker_call_to_owner(core, &fetch->call, fetch_serve);
+}

@@ -1,0 +1,170 @@
+// A group in memory: its timer, the expiry of its offsets, and when it may go.
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+
+#include "broker/group_coordinator.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+
+static void entry_timer(struct core *core, struct core_timer *timer);
+
+struct group_entry *broker_group_entry_find(struct groups *groups, struct slice id)
+{
+    return map_get(&groups->by_id, id);
+}
+
+struct group_entry *broker_group_entry_new(struct group_partition *partition, struct slice id)
+{
+    struct groups *groups = partition->groups;
+    if (!budget_charge(groups->env.budget, sizeof(struct group_entry)))
+        return NULL;
+    struct group_entry *entry = calloc(1, sizeof(*entry));
+    if (!entry) {
+        budget_release(groups->env.budget, sizeof(*entry));
+        return NULL;
+    }
+    broker_group_coordinator_now(groups);
+    entry->partition = partition;
+    entry->timer_ms = GROUP_NEVER_MS;
+    entry->check_ms = groups->env.now_ms + GROUP_CHECK_MS;
+    core_timer_init(&entry->timer, entry_timer);
+    list_init(&entry->slots);
+    list_init(&entry->node);
+    map_init(&entry->offsets, core_random(groups->core));
+    enum err err = broker_group_classic_init(&entry->group, &groups->env, id);
+    if (err || !map_put(&groups->by_id, entry->group.id, entry, NULL)) {
+        broker_group_classic_deinit(&entry->group);
+        map_deinit(&entry->offsets);
+        free(entry);
+        budget_release(groups->env.budget, sizeof(*entry));
+        return NULL;
+    }
+    list_push_back(&partition->entries, &entry->node);
+    return entry;
+}
+
+void broker_group_entry_free(struct group_entry *entry)
+{
+    struct groups *groups = entry->partition->groups;
+    core_timer_cancel(groups->core, &entry->timer);
+    broker_group_classic_kill(&entry->group, ERR_CLOSED);
+    list_for_each_safe (node, following, &entry->slots)
+        broker_group_slot_free(entry, LIST_ENTRY(node, struct group_slot, node));
+    map_remove(&groups->by_id, entry->group.id);
+    list_remove(&entry->node);
+    broker_group_member_disown(&entry->group, &entry->loaded);
+    map_deinit(&entry->offsets);
+    broker_group_classic_deinit(&entry->group);
+    budget_release(groups->env.budget, sizeof(*entry));
+    free(entry);
+}
+
+/* --- what its members read --- */
+
+bool broker_group_entry_is_subscribed(const struct group_entry *entry, struct slice topic)
+{
+    const struct group *group = &entry->group;
+    if (!slice_equal_text(group->protocol_type, "consumer"))
+        return false;
+    list_for_each (node, &group->order) {
+        const struct group_member *member = LIST_ENTRY(node, struct group_member, node);
+        bool known;
+        struct slice metadata = broker_group_member_metadata(member, group->protocol_name);
+        /* A subscription that cannot be read might be to anything. */
+        if (broker_offsets_subscription_has(metadata, topic, &known) || !known)
+            return true;
+    }
+    return false;
+}
+
+/* --- expiry --- */
+
+static bool slot_is_expired(const struct group_entry *entry, const struct group_slot *slot)
+{
+    const struct group *group = &entry->group;
+    const struct offsets_value *value = &slot->value->value;
+    int64_t now_ms = group->env->wall_ms;
+    if (value->expire_ms != -1)
+        return now_ms >= value->expire_ms;
+    int64_t retention_ms =
+        (int64_t)broker_settings_now(entry->partition->groups->core)->offsets_retention_minutes *
+        60000;
+    int64_t since_ms = value->commit_ms;
+    if (group->state == GROUP_EMPTY && group->protocol_type.size > 0)
+        since_ms = group->state_since_ms;
+    return now_ms - since_ms >= retention_ms;
+}
+
+/* Offsets go when nobody could want them: the group has been empty for long, or stays away from
+ * the topic. A group in between two generations keeps all. */
+static bool slot_may_go(const struct group_entry *entry, const struct group_slot *slot)
+{
+    const struct group *group = &entry->group;
+    if (!slot->value || slot->pending > 0 || !slot_is_expired(entry, slot))
+        return false;
+    if (group->state == GROUP_EMPTY)
+        return true;
+    return group->state == GROUP_STABLE && slice_equal_text(group->protocol_type, "consumer") &&
+           !broker_group_entry_is_subscribed(entry, broker_group_slot_topic(slot));
+}
+
+static bool entry_is_idle(const struct group_entry *entry)
+{
+    return entry->group.state == GROUP_EMPTY && entry->group.pending.count == 0 &&
+           entry->writes == 0;
+}
+
+static void entry_check(struct group_entry *entry)
+{
+    bool idle = entry_is_idle(entry);
+    struct group_append *write = broker_group_write_new(entry);
+    if (!write)
+        return;
+    size_t gone = 0;
+    enum err err = ERR_OK;
+    list_for_each (node, &entry->slots) {
+        struct group_slot *slot = LIST_ENTRY(node, struct group_slot, node);
+        if (err || !slot_may_go(entry, slot))
+            continue;
+        err = broker_group_write_offset(write, broker_group_slot_topic(slot),
+                                        broker_group_slot_partition(slot), NULL);
+        gone += err == ERR_OK;
+    }
+    if (!err && idle && entry->stored && gone == entry->offsets.count)
+        err = broker_group_write_tombstone(write);
+    if (err || broker_group_write_is_empty(write))
+        broker_group_write_drop(write);
+    else
+        broker_group_write_send(write, NULL, NULL);
+}
+
+static void entry_timer(struct core *core, struct core_timer *timer)
+{
+    struct group_entry *entry = CONTAINER_OF(timer, struct group_entry, timer);
+    struct groups *groups = entry->partition->groups;
+    entry->timer_ms = GROUP_NEVER_MS;
+    broker_group_coordinator_now(groups);
+    if (entry->group.deadline_ms <= groups->env.now_ms)
+        broker_group_classic_expire(&entry->group);
+    if (entry->check_ms <= groups->env.now_ms) {
+        entry->check_ms = groups->env.now_ms + GROUP_CHECK_MS;
+        entry_check(entry);
+    }
+    broker_group_entry_settle(entry);
+}
+
+void broker_group_entry_settle(struct group_entry *entry)
+{
+    struct groups *groups = entry->partition->groups;
+    if (entry->partition->load != GROUP_LOADED)
+        return;
+    if (entry_is_idle(entry) && !entry->stored && entry->offsets.count == 0) {
+        broker_group_entry_free(entry);
+        return;
+    }
+    int64_t due_ms = MIN(entry->group.deadline_ms, entry->check_ms);
+    if (due_ms >= entry->timer_ms)
+        return; /* the timer looks again when it fires */
+    entry->timer_ms = due_ms;
+    core_timer_set(groups->core, &entry->timer, (uint64_t)due_ms * NS_PER_MS);
+}

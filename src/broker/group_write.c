@@ -1,0 +1,255 @@
+// Batches of __consumer_offsets on their way to the log; what they say holds once they are durable.
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+
+#include "broker/group_coordinator.h"
+#include "record/build.h"
+
+struct append_offset {
+    struct group_slot *slot;
+    struct group_value *value; /* NULL: tombstone */
+};
+
+enum append_group { APPEND_GROUP_NONE, APPEND_GROUP_STORED, APPEND_GROUP_TOMBSTONE };
+
+struct group_append {
+    struct broker_append append;
+    struct group_entry *entry;
+    struct build build;
+    struct codec_output key;
+    struct codec_output value;
+    struct append_offset *offsets;
+    size_t offset_count;
+    size_t offset_capacity;
+    enum append_group group;
+    struct group_write machine; /* kind and generation of a write of the state machine */
+    bool is_machine;
+    void (*done)(void *arg, enum err err);
+    void *arg;
+};
+
+struct group_append *broker_group_write_new(struct group_entry *entry)
+{
+    struct group_append *write = calloc(1, sizeof(*write));
+    if (!write)
+        return NULL;
+    write->entry = entry;
+    build_init(&write->build, GROUP_BATCH_SIZE_MAX);
+    codec_output_init(&write->key, GROUP_BATCH_SIZE_MAX);
+    codec_output_init(&write->value, GROUP_BATCH_SIZE_MAX);
+    entry->writes++;
+    return write;
+}
+
+static void write_free(struct group_append *write)
+{
+    build_deinit(&write->build);
+    codec_output_deinit(&write->key);
+    codec_output_deinit(&write->value);
+    free(write->offsets);
+    free((void *)(uintptr_t)write->machine.member_id.data);
+    free(write);
+}
+
+static enum err record_add(struct group_append *write, bool tombstone)
+{
+    struct build_record record = {
+        .timestamp_ms = write->entry->group.env->wall_ms,
+        .key = slice_make(write->key.data, write->key.size),
+        .value = tombstone ? SLICE_NULL : slice_make(write->value.data, write->value.size)};
+    return build_add(&write->build, &record);
+}
+
+static enum err offset_room(struct group_append *write)
+{
+    if (write->offset_count < write->offset_capacity)
+        return ERR_OK;
+    size_t capacity = MAX(write->offset_capacity * 2, (size_t)8);
+    struct append_offset *offsets = reallocarray(write->offsets, capacity, sizeof(*write->offsets));
+    if (!offsets)
+        return ERR_NO_MEMORY;
+    write->offsets = offsets;
+    write->offset_capacity = capacity;
+    return ERR_OK;
+}
+
+enum err broker_group_write_offset(struct group_append *write, struct slice topic,
+                                   int32_t partition, const struct offsets_value *value)
+{
+    struct group_entry *entry = write->entry;
+    struct offsets_key key = {.group = entry->group.id, .topic = topic, .partition = partition};
+    write->key.size = 0;
+    write->value.size = 0;
+    enum err err = broker_offsets_key_write(&write->key, &key);
+    if (!err && value)
+        err = broker_offsets_value_write(&write->value, value);
+    if (!err)
+        err = offset_room(write);
+    if (err)
+        return err;
+    struct group_slot *slot = broker_group_slot_get(entry, topic, partition);
+    struct group_value *copy = value ? broker_group_slot_value_new(entry, value) : NULL;
+    err = !slot || (value && !copy) ? ERR_NO_MEMORY : record_add(write, !value);
+    if (err) {
+        broker_group_slot_value_free(entry, copy);
+        if (slot)
+            broker_group_slot_tidy(entry, slot);
+        return err;
+    }
+    slot->pending++;
+    write->offsets[write->offset_count++] = (struct append_offset){.slot = slot, .value = copy};
+    return ERR_OK;
+}
+
+static enum err group_record(struct group_append *write, bool tombstone, bool proposed)
+{
+    struct offsets_key key = {.is_group = true, .group = write->entry->group.id};
+    write->key.size = 0;
+    write->value.size = 0;
+    enum err err = broker_offsets_key_write(&write->key, &key);
+    if (!err && !tombstone)
+        err = broker_offsets_group_write(&write->value, &write->entry->group, proposed);
+    return err ? err : record_add(write, tombstone);
+}
+
+enum err broker_group_write_group(struct group_append *write, bool proposed)
+{
+    write->group = APPEND_GROUP_STORED;
+    return group_record(write, false, proposed);
+}
+
+enum err broker_group_write_tombstone(struct group_append *write)
+{
+    write->group = APPEND_GROUP_TOMBSTONE;
+    return group_record(write, true, false);
+}
+
+bool broker_group_write_is_empty(const struct group_append *write)
+{
+    return write->build.header.record_count == 0;
+}
+
+/* What was written holds; what was not is forgotten. */
+static void write_apply(struct group_append *write, enum err err)
+{
+    struct group_entry *entry = write->entry;
+    for (size_t i = 0; i < write->offset_count; i++) {
+        struct append_offset *offset = &write->offsets[i];
+        if (err)
+            broker_group_slot_value_free(entry, offset->value);
+        else
+            broker_group_slot_set(entry, offset->slot, offset->value,
+                                  write->append.base_offset + (int64_t)i);
+    }
+    /* One place may be named twice: it goes with its last mention. */
+    for (size_t i = 0; i < write->offset_count; i++) {
+        write->offsets[i].slot->pending--;
+        broker_group_slot_tidy(entry, write->offsets[i].slot);
+    }
+    if (!err && write->group != APPEND_GROUP_NONE)
+        entry->stored = write->group == APPEND_GROUP_STORED;
+}
+
+static void write_finish(struct group_append *write, enum err err)
+{
+    struct group_entry *entry = write->entry;
+    broker_group_coordinator_now(entry->partition->groups);
+    write_apply(write, err);
+    entry->writes--;
+    if (err)
+        log_warn(core_logger(entry->partition->groups->core), "broker",
+                 "a write of group state failed: %s group=%.*s", err_text(err),
+                 (int)MIN(entry->group.id.size, (size_t)200), (const char *)entry->group.id.data);
+    if (write->is_machine)
+        broker_group_classic_written(&entry->group, &write->machine, err);
+    if (write->done)
+        write->done(write->arg, err);
+    write_free(write);
+    broker_group_entry_settle(entry);
+}
+
+void broker_group_write_drop(struct group_append *take_write)
+{
+    struct group_entry *entry = take_write->entry;
+    write_apply(take_write, ERR_CANCELLED);
+    entry->writes--;
+    write_free(take_write);
+}
+
+static void append_done(struct broker_call *call)
+{
+    struct group_append *write = CONTAINER_OF(call, struct group_append, append.call);
+    buf_unref(write->append.batch.buf);
+    write_finish(write, call->err);
+}
+
+/* The batch in a buffer that the log may keep. */
+static enum err batch_make(struct group_append *write)
+{
+    struct codec_output *out = &write->value;
+    out->size = 0;
+    enum err err = build_finish(&write->build, out);
+    if (err)
+        return err;
+    struct core *core = write->entry->partition->groups->core;
+    struct buf *buf = buf_pool_get(core_buffers(core), out->size);
+    if (!buf)
+        return ERR_NO_MEMORY;
+    memcpy(buf->data, out->data, out->size);
+    write->append.batch = (struct buf_range){.buf = buf, .size = (uint32_t)out->size};
+    write->append.internal = true;
+    return ERR_OK;
+}
+
+void broker_group_write_send(struct group_append *take_write, void (*done)(void *arg, enum err err),
+                             void *arg)
+{
+    struct group_partition *partition = take_write->entry->partition;
+    struct core *core = partition->groups->core;
+    take_write->done = done;
+    take_write->arg = arg;
+    take_write->append.call.done = append_done;
+    enum err err = batch_make(take_write);
+    if (err) {
+        broker_call_fail(core, &take_write->append.call, err);
+        return;
+    }
+    broker_append(core, partition->groups->topic, (int32_t)partition->index, &take_write->append);
+}
+
+/* --- the state machine's writes --- */
+
+static struct group_append *machine_write(struct group *group, const struct group_write *write)
+{
+    struct group_entry *entry = CONTAINER_OF(group, struct group_entry, group);
+    struct group_append *append = broker_group_write_new(entry);
+    if (!append)
+        return NULL;
+    append->is_machine = true;
+    append->machine = *write;
+    append->machine.member_id = SLICE_NULL;
+    if (write->member_id.size == 0)
+        return append;
+    uint8_t *id = malloc(write->member_id.size);
+    if (!id) {
+        broker_group_write_drop(append);
+        return NULL;
+    }
+    memcpy(id, write->member_id.data, write->member_id.size);
+    append->machine.member_id = slice_make(id, write->member_id.size);
+    return append;
+}
+
+enum err broker_group_write_machine(struct group_env *env, struct group *group,
+                                    const struct group_write *write)
+{
+    struct group_append *append = machine_write(group, write);
+    if (!append)
+        return ERR_NO_MEMORY;
+    enum err err = broker_group_write_group(append, write->kind == GROUP_WRITE_ASSIGNMENT);
+    if (err)
+        broker_group_write_drop(append);
+    else
+        broker_group_write_send(append, NULL, NULL);
+    return err;
+}
