@@ -1,8 +1,5 @@
-// The waist: topics and partitions in words free of any protocol. Every call is asynchronous and
-// may be made on any core; its done runs on the core that made it. SPDX-License-Identifier:
-// Apache-2.0
-//
-// Every call is asynchronous and may be made on any core; its done runs on the core that made it.
+// The waist: topics and partitions in words free of any protocol.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "base/arena.h"
@@ -11,6 +8,8 @@
 #include "broker/topic_config.h"
 #include "store/store.h"
 
+/* Every call is asynchronous and may be made on any core; its done runs on the core that made it.
+ */
 struct broker;
 /* One a partition, the same pointer on every core; lives while a topic version or a call uses it.
  */

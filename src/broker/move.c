@@ -221,6 +221,7 @@ static void move_detached(void *arg, enum err err)
         return;
     }
     move->state = MOVE_TRAVELLING;
+    atomic_store_explicit(&partition->home, BROKER_HOME_NONE, memory_order_relaxed);
     move->hand.run = move_arrive;
     core_send(core, move->to, &move->hand);
 }

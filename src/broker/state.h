@@ -70,6 +70,9 @@ void broker_topic_config_unref(struct topic_settings *settings);
 struct broker_core;
 struct broker_move;
 
+/* Between two cores: all calls are parked, nobody may touch it. */
+#define BROKER_HOME_NONE UINT32_MAX
+
 /* Who calls a partition, in windows; home core only. */
 struct partition_traffic {
     uint64_t window_ns; /* when it began */
