@@ -127,7 +127,7 @@ class GarbageTest(case.ServerCase):
         held = []
         for _ in range(200):
             held.append(self.open())
-            held[-1].sendall(struct.pack(">i", 90 * MIB) + struct.pack(">hhi", 0, 7, 1) + b"\0\4leat")
+            held[-1].sendall(struct.pack(">ihhi", 90 * MIB, 0, 7, 1) + b"\0\4leat")
         self.assertEqual(self.raw().api_versions()[0], 0)
         for each in held:
             each.close()

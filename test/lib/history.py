@@ -1,11 +1,10 @@
-"""Checks what clients of a partitioned log saw against what such a log may do.
-
-A history is a list of facts, each with the time it began and ended on one monotonic clock:
-sends (a unique value, and what came of it), polls (what a consumer was given), answers to the
-question for the end of a partition, and one scan of everything at the end, when all is calm.
-Every rule below is one method; each yields an anomaly for each way in which it is broken.
-"""
+"""Checks what clients of a partitioned log saw against what such a log may do."""
 # SPDX-License-Identifier: Apache-2.0
+#
+# A history is a list of facts, each with the time it began and ended on one monotonic clock:
+# sends (a unique value, and what came of it), polls (what a consumer was given), answers to the
+# question for the end of a partition, and one scan of everything at the end, when all is calm.
+# Every rule below is one method; each yields an anomaly for each way in which it is broken.
 import bisect
 import collections
 import dataclasses

@@ -233,7 +233,7 @@ class Client:
         return code or dict(reader.array(setting))
 
     def alter_topic(self, name, key, value, op=0):
-        """(error code, words) of one IncrementalAlterConfigs operation; version 0 is not flexible."""
+        """(error code, words) of one IncrementalAlterConfigs operation."""
         change = string(key) + struct.pack(">b", op) + string(value)
         one = struct.pack(">b", 2) + string(name) + array([change])
         reader = self.call(INCREMENTAL_ALTER_CONFIGS, 0, array([one]) + b"\0")

@@ -65,7 +65,11 @@ async function send(topic, messages, options = {}, producerOptions = {}) {
   }
 }
 
-for (const [name, compression] of [['none', CompressionTypes.None], ['gzip', CompressionTypes.GZIP]])
+const codecs = [
+  ['none', CompressionTypes.None],
+  ['gzip', CompressionTypes.GZIP],
+]
+for (const [name, compression] of codecs)
   for (const acks of [0, 1, -1])
     test(`records come back: ${name}, acks ${acks}`, async () => {
       const topic = await makeTopic()
