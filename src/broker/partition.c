@@ -35,7 +35,7 @@ enum err broker_partition_new(struct broker *broker, struct core *core,
     }
     atomic_init(&partition->refs, 1);
     atomic_init(&partition->home, core_id(core));
-    atomic_init(&partition->epoch, MAX(store_log_epoch_last(partition->log), 0));
+    atomic_init(&partition->epoch, 0); /* a single node has one leader for ever */
     atomic_init(&partition->offline, store_log_state(partition->log) != ERR_OK);
     partition->index = key->partition;
     partition->topic_id = key->topic;
