@@ -27,6 +27,62 @@ static bool refuse_no_id(struct core *core, struct broker_call *call, struct sli
     return true;
 }
 
+/* --- calls that can be called off: the memory is the caller's again when the answer and the
+ * message that called it off are both back --- */
+
+static void wait_done(struct group_wait *wait)
+{
+    if (wait->out)
+        wait->held = true;
+    else
+        wait->done(wait->call);
+}
+
+static void join_returned(struct broker_call *call)
+{
+    wait_done(&CONTAINER_OF(call, struct group_join, call)->wait);
+}
+
+static void sync_returned(struct broker_call *call)
+{
+    wait_done(&CONTAINER_OF(call, struct group_sync, call)->wait);
+}
+
+static void wait_begin(struct group_wait *wait, struct broker_call *call, struct slice group_id)
+{
+    *wait = (struct group_wait){.call = call, .group_id = group_id, .done = call->done};
+}
+
+static void cancel_return(struct core *core, struct core_message *message)
+{
+    struct group_wait *wait = CONTAINER_OF(message, struct group_wait, message);
+    wait->out = false;
+    if (wait->held)
+        wait->done(wait->call);
+}
+
+static void cancel_arrive(struct core *core, struct core_message *message)
+{
+    struct group_wait *wait = CONTAINER_OF(message, struct group_wait, message);
+    wait->stop = true;
+    struct groups *groups = broker_group_coordinator(core);
+    struct group_entry *entry = groups ? broker_group_entry_find(groups, wait->group_id) : NULL;
+    if (entry && broker_group_classic_cancel(&entry->group, wait->call))
+        broker_group_entry_settle(entry);
+    message->run = cancel_return;
+    core_send(core, core_id(wait->call->origin), message);
+}
+
+static void wait_cancel(struct core *core, struct group_wait *wait)
+{
+    if (wait->cancelled)
+        return;
+    wait->cancelled = true;
+    wait->out = true;
+    wait->message.run = cancel_arrive;
+    core_send(core, 0, &wait->message);
+}
+
 /* --- join --- */
 
 static void join_fail(struct core *core, struct group_join *join, enum err err)
@@ -59,8 +115,8 @@ static void join_serve(struct core *core, struct broker_call *call)
     if (broker_group_coordinator_enter(core, call, join->group_id, true, &partition) == GROUP_WAIT)
         return;
     struct group_entry *entry = broker_group_entry_find(partition->groups, join->group_id);
-    if (join->cancelled || (!entry && join->member_id.size > 0)) {
-        join_fail(core, join, join->cancelled ? ERR_CLOSED : ERR_MEMBER_UNKNOWN);
+    if (join->wait.stop || (!entry && join->member_id.size > 0)) {
+        join_fail(core, join, join->wait.stop ? ERR_CLOSED : ERR_MEMBER_UNKNOWN);
         return;
     }
     if (!entry)
@@ -76,7 +132,6 @@ static void join_serve(struct core *core, struct broker_call *call)
 void broker_group_join(struct core *core, struct group_join *join)
 {
     join->private = NULL;
-    join->cancelled = false;
     join->generation = -1;
     join->member_count = 0;
     join->member_id_out = join->member_id;
@@ -84,28 +139,14 @@ void broker_group_join(struct core *core, struct group_join *join)
     join->protocol_name = SLICE_NULL;
     join->protocol_type_out = SLICE_NULL;
     join->skip_assignment = false;
+    wait_begin(&join->wait, &join->call, join->group_id);
+    join->call.done = join_returned;
     broker_call_to_owner(core, &join->call, join_serve);
-}
-
-static void cancel_in(struct core *core, struct slice group_id, const struct broker_call *call)
-{
-    struct groups *groups = broker_group_coordinator(core);
-    struct group_entry *entry = groups ? broker_group_entry_find(groups, group_id) : NULL;
-    if (entry && broker_group_classic_cancel(&entry->group, call))
-        broker_group_entry_settle(entry);
-}
-
-static void join_cancel_arrive(struct core *core, struct core_message *message)
-{
-    struct group_join *join = CONTAINER_OF(message, struct group_join, cancel);
-    join->cancelled = true;
-    cancel_in(core, join->group_id, &join->call);
 }
 
 void broker_group_join_cancel(struct core *core, struct group_join *join)
 {
-    join->cancel.run = join_cancel_arrive;
-    core_send(core, 0, &join->cancel);
+    wait_cancel(core, &join->wait);
 }
 
 /* --- sync --- */
@@ -117,7 +158,7 @@ static void sync_serve(struct core *core, struct broker_call *call)
     if (refuse_no_id(core, call, sync->group_id) ||
         enter_group(core, call, sync->group_id, &entry) == GROUP_WAIT)
         return;
-    if (!entry || sync->cancelled) {
+    if (!entry || sync->wait.stop) {
         broker_call_finish(core, call, entry ? ERR_CLOSED : ERR_MEMBER_UNKNOWN);
         return;
     }
@@ -128,24 +169,17 @@ static void sync_serve(struct core *core, struct broker_call *call)
 void broker_group_sync(struct core *core, struct group_sync *sync)
 {
     sync->private = NULL;
-    sync->cancelled = false;
     sync->protocol_type_out = SLICE_NULL;
     sync->protocol_name_out = SLICE_NULL;
     sync->assignment = SLICE_NULL;
+    wait_begin(&sync->wait, &sync->call, sync->group_id);
+    sync->call.done = sync_returned;
     broker_call_to_owner(core, &sync->call, sync_serve);
-}
-
-static void sync_cancel_arrive(struct core *core, struct core_message *message)
-{
-    struct group_sync *sync = CONTAINER_OF(message, struct group_sync, cancel);
-    sync->cancelled = true;
-    cancel_in(core, sync->group_id, &sync->call);
 }
 
 void broker_group_sync_cancel(struct core *core, struct group_sync *sync)
 {
-    sync->cancel.run = sync_cancel_arrive;
-    core_send(core, 0, &sync->cancel);
+    wait_cancel(core, &sync->wait);
 }
 
 /* --- heartbeat, leave --- */

@@ -26,6 +26,18 @@ struct group_member_view {
     struct slice metadata;
 };
 
+/* A call that may wait for long and can be called off; the broker's. */
+struct group_wait {
+    struct core_message message;
+    struct broker_call *call;
+    struct slice group_id;
+    void (*done)(struct broker_call *call); /* the caller's */
+    bool cancelled;                         /* on the origin core */
+    bool out;                               /* the message is on its way */
+    bool held;                              /* done waits for the message to come back */
+    bool stop;                              /* on core 0: do not park it */
+};
+
 struct group_join {
     struct broker_call
         call; /* err: MEMBER_ID_REQUIRED (member_id filled), MEMBER_UNKNOWN, PROTOCOL,
@@ -53,12 +65,11 @@ struct group_join {
     size_t member_count;
     void *private;
     bool as_follower; /* the broker's: a leader that is not to assign anew */
-    struct core_message cancel;
-    bool cancelled;
+    struct group_wait wait;
 };
 void broker_group_join(struct core *core, struct group_join *join);
 /* Its client will not wait any longer: a parked join is answered with ERR_CLOSED. On the core that
- * made it, before done; the member itself stays until its session ends. */
+ * made it, before done, any number of times; the member itself stays until its session ends. */
 void broker_group_join_cancel(struct core *core, struct group_join *join);
 
 struct group_assignment {
@@ -80,8 +91,7 @@ struct group_sync {
     struct slice protocol_name_out;
     struct slice assignment; /* out */
     void *private;
-    struct core_message cancel;
-    bool cancelled;
+    struct group_wait wait;
 };
 void broker_group_sync(struct core *core, struct group_sync *sync);
 void broker_group_sync_cancel(struct core *core, struct group_sync *sync);

@@ -467,10 +467,12 @@ bool broker_group_classic_cancel(struct group *group, const struct broker_call *
         struct group_member *member = LIST_ENTRY(node, struct group_member, node);
         if (member->join && &member->join->call == call) {
             broker_group_member_join_done(group, member, ERR_CLOSED);
+            broker_group_member_touch(group, member, member->session_timeout_ms);
             return true;
         }
         if (member->sync && &member->sync->call == call) {
             broker_group_member_sync_done(group, member, ERR_CLOSED);
+            broker_group_member_touch(group, member, member->session_timeout_ms);
             return true;
         }
     }
