@@ -1,0 +1,157 @@
+// Checkpoints: a consistent cut of a log, made durable, then published; then its journal may go.
+// SPDX-License-Identifier: Apache-2.0
+//
+// The cut is made when nothing of the log is in flight: all it speaks of is durable, and the first
+// batch that enters the journal afterwards carries the partial block at the cut (rule 1), whether
+// the checkpoint will be published or not. Then the segments are written, cut and synced, then
+// their folder; then the catalogue learns of it; then the pieces are let go.
+#include <stdlib.h>
+
+#include "base/endian.h"
+#include "base/text.h"
+#include "store/log.h"
+
+struct log_publish {
+    struct core_message message;
+    struct catalogue_change change;
+    struct store_log *log;
+    struct text value;
+    unsigned core; /* the log's home */
+    enum err err;
+    uint8_t key[CHECKPOINT_KEY_SIZE];
+};
+
+struct slice checkpoint_key(const struct store_log_key *key, uint8_t out[CHECKPOINT_KEY_SIZE])
+{
+    out[0] = 'c';
+    memcpy(out + 1, key->topic.bytes, sizeof(key->topic.bytes));
+    le32_put(out + 17, key->partition);
+    return slice_make(out, CHECKPOINT_KEY_SIZE);
+}
+
+static void publish_free(struct log_publish *publish)
+{
+    if (!publish)
+        return;
+    text_deinit(&publish->value);
+    free(publish);
+}
+
+static void finish(struct store_log *log, enum err err)
+{
+    publish_free(log->publish);
+    log->publish = NULL;
+    log->checkpoint_state = LOG_CP_NONE;
+    log->home->checkpoint_count--;
+    if (err != ERR_OK) {
+        log_warn(log->store->logger, "store", "no checkpoint log=%s error=%s",
+                 log_name(&log->key).text, err_name(err));
+        if (log->store->is_draining)
+            list_remove(&log->live_node);
+    }
+    if (log->checkpoint_again && err == ERR_OK)
+        checkpoint_queue(log);
+    log->checkpoint_again = false;
+    checkpoint_pump(log->home);
+    log_mark_dirty(log);
+    log_settle_check(log);
+}
+
+void checkpoint_queue(struct store_log *log)
+{
+    if (log->checkpoint_state == LOG_CP_QUEUED || log->checkpoint_state == LOG_CP_CUT)
+        return;
+    if (log->checkpoint_state != LOG_CP_NONE) {
+        log->checkpoint_again = true;
+        return;
+    }
+    log->checkpoint_state = LOG_CP_QUEUED;
+    list_push_back(&log->home->checkpoints, &log->checkpoint_node);
+    checkpoint_pump(log->home);
+}
+
+void checkpoint_pump(struct log_core *home)
+{
+    while (home->checkpoint_count < LOG_CHECKPOINT_PARALLEL && !list_empty(&home->checkpoints)) {
+        struct list *node = list_pop_front(&home->checkpoints);
+        struct store_log *log = LIST_ENTRY(node, struct store_log, checkpoint_node);
+        log->checkpoint_state = LOG_CP_CUT;
+        home->checkpoint_count++;
+        log_mark_dirty(log);
+    }
+}
+
+void checkpoint_cut(struct store_log *log)
+{
+    CHECK(log->inflight_count == 0 && !log->write && log->state == LOG_OPEN);
+    if (log->err != ERR_OK || (log->lsn_committed == log->lsn_checkpoint && !log->piece_count)) {
+        finish(log, log->err);
+        return;
+    }
+    struct log_publish *publish = calloc(1, sizeof(*publish));
+    log->publish = publish;
+    enum err err = publish ? ERR_OK : ERR_NO_MEMORY;
+    if (err == ERR_OK) {
+        text_init(&publish->value);
+        err = log_checkpoint_encode(log, &publish->value);
+    }
+    if (err != ERR_OK) {
+        finish(log, err);
+        return;
+    }
+    publish->log = log;
+    log->cut = (struct log_cut){log->lsn_committed, log->tail.committed, log->start};
+    log->carry = (log->place.size & (LOG_BLOCK_SIZE - 1)) != 0;
+    log->checkpoint_state = LOG_CP_WRITE;
+    tail_write_start(log, true);
+    if (!log->write)
+        finish(log, ERR_NO_MEMORY);
+}
+
+/* --- publishing --- */
+
+static void publish_back(struct core *core, struct core_message *message)
+{
+    struct log_publish *publish = CONTAINER_OF(message, struct log_publish, message);
+    struct store_log *log = publish->log;
+    enum err err = publish->err;
+    log->home->job_count--;
+    if (err == ERR_OK) {
+        log->lsn_checkpoint = log->cut.lsn;
+        log_pieces_release(log, log->cut.lsn);
+        log_retain_unlink(log);
+    }
+    finish(log, err);
+}
+
+static void publish_put(struct catalogue_change *change, enum err err)
+{
+    struct log_publish *publish = CONTAINER_OF(change, struct log_publish, change);
+    struct store *store = publish->log->store;
+    publish->err = err;
+    publish->message.run = publish_back;
+    core_send(store->cores[0].core, publish->core, &publish->message);
+}
+
+static void publish_run(struct core *core, struct core_message *message)
+{
+    struct log_publish *publish = CONTAINER_OF(message, struct log_publish, message);
+    catalogue_put(publish->log->store->catalogue, &publish->change);
+}
+
+void checkpoint_written(struct store_log *log, enum err err)
+{
+    if (err != ERR_OK) {
+        finish(log, err);
+        return;
+    }
+    struct log_publish *publish = log->publish;
+    publish->change.key = checkpoint_key(&log->key, publish->key);
+    publish->change.value = text_slice(&publish->value);
+    publish->change.done = publish_put;
+    publish->core = core_id(log->home->core);
+    publish->message.run = publish_run;
+    log->checkpoint_state = LOG_CP_PUBLISH;
+    log->home->job_count++;
+    core_send(log->home->core, 0, &publish->message);
+}

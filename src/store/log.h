@@ -1,0 +1,407 @@
+// What a log is made of; for the files of the log only.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "store/catalogue.h"
+#include "store/epochs.h"
+#include "store/holes.h"
+#include "store/index.h"
+#include "store/journal.h"
+#include "store/producers.h"
+#include "store/store.h"
+
+#define CHECKPOINT_KEY_SIZE     21
+#define LOG_BLOCK_SIZE          4096u
+#define LOG_WRITE_SIZE_MIN      (256u << 10) /* waiting bytes that start write-behind */
+#define LOG_COPY_SIZE_MAX       4096u        /* smaller batches are copied to an arena */
+#define LOG_ARENA_SIZE          (64u << 10)
+#define LOG_QUEUE_BYTES_MAX     (64u << 20) /* of all logs of a core, not yet in the journal */
+#define LOG_HOLES_PER_ENTRY     8192u
+#define LOG_CHECKPOINT_PARALLEL 32u
+#define LOG_IDLE_CHECKPOINT_NS  60000000000ull
+#define LOG_RETRY_NS            20000000ull
+#define LOG_SPACE_CHECK_NS      1000000000ull
+#define LOG_DIRECT_BATCH_MIN    (16u << 10)
+#define LOG_PATH_SIZE           4096u
+#define LOG_SEGMENT_SIZE_MAX    0x7fffffffu
+
+/* A place in the log's files. */
+struct log_place {
+    int64_t segment_base; /* -1: no segment yet */
+    uint32_t size;        /* bytes of it */
+    int64_t first_ms;     /* timestamp of its first batch */
+};
+
+/* An open segment, counted by segment, jobs and readers. */
+struct segment_file {
+    struct conn_file file;
+    struct os *os;
+};
+
+struct segment {
+    int64_t base;
+    uint32_t size; /* committed bytes */
+    int64_t first_ms;
+    int64_t modified_ms;       /* of a file without batches' timestamps */
+    struct index index;        /* complete from index_from on */
+    uint32_t index_from;       /* 0: complete */
+    struct segment_file *file; /* NULL: not open */
+    struct list open_node;     /* in the core's LRU while open */
+    bool is_named;             /* its name is durable */
+    bool is_dirty;             /* written since the last sync */
+    bool is_sealed;
+    bool is_cut;       /* sealed: the file was cut at size, index files written */
+    uint64_t verified; /* bytes from the start whose checksums were right in this process */
+};
+
+/* One batch of the tail: in memory. */
+struct tail_batch {
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t max_timestamp_ms;
+    int64_t segment_base;
+    uint32_t position;
+    bool is_written;
+    struct buf_range bytes; /* one reference */
+};
+
+/* A ring; batches have running numbers: [first, written) are also in the segments, [written,
+ * committed) are durable in the journal, [committed, next) are on their way. */
+struct tail {
+    struct tail_batch *batches;
+    uint32_t capacity;
+    uint64_t first;
+    uint64_t written;
+    uint64_t committed;
+    uint64_t next;
+    uint64_t unwritten_bytes; /* committed, not written */
+    uint64_t cached_bytes;    /* written */
+};
+
+enum log_entry_kind { LOG_ENTRY_DATA, LOG_ENTRY_START, LOG_ENTRY_HOLES };
+
+#define LOG_HEAD_SIZE 64
+
+/* One journal entry: queued in its log, then in flight. */
+struct log_entry {
+    struct journal_entry journal;
+    struct journal_direct direct;
+    struct list node;
+    struct store_log *log;
+    enum log_entry_kind kind;
+    enum err err;
+    uint64_t number; /* DATA: first batch in the tail */
+    uint32_t batch_count;
+    uint32_t size;          /* of the batches */
+    struct list appends;    /* store_append */
+    struct list joined;     /* log_entry: more batches of one extent */
+    struct log_place place; /* after it */
+    int64_t next_offset;    /* end after it */
+    int64_t start;          /* START */
+    int64_t *offsets;       /* HOLES; owned */
+    size_t offset_count;
+    store_done_fn done;
+    void *arg;
+    uint8_t head[LOG_HEAD_SIZE];
+    uint8_t *extra;                   /* owned */
+    struct segment_file *direct_file; /* one reference */
+};
+
+/* The log has live entries up to lsn_last in this piece, and a reference to it. */
+struct log_piece {
+    struct journal_piece *piece;
+    uint64_t lsn_last;
+};
+
+/* Bytes of a recovered log that its segment must get back from the journal. */
+struct log_restore {
+    int64_t segment_base;
+    uint32_t position;
+    uint32_t size;
+    struct journal_piece *piece;
+    uint64_t piece_offset;
+};
+
+enum log_state { LOG_CLOSED, LOG_WAKING, LOG_OPEN };
+/* QUEUED: waits for its turn; CUT: at the next flush with nothing in flight. */
+enum log_checkpoint_state { LOG_CP_NONE, LOG_CP_QUEUED, LOG_CP_CUT, LOG_CP_WRITE, LOG_CP_PUBLISH };
+
+/* The state that a checkpoint being made speaks of. */
+struct log_cut {
+    uint64_t lsn;
+    uint64_t number;
+    int64_t start;
+};
+
+struct log_core;
+struct log_write;
+struct log_publish;
+
+struct store_log {
+    struct store_log_key key;
+    struct store *store;
+    struct log_core *home;
+    const struct store_log_config *config;
+    const struct store_log_events *events;
+    void *events_arg;
+    enum log_state state;
+    enum err err; /* ERR_OFFLINE */
+    bool is_decoded;
+    bool is_claimed;
+    bool is_moving;
+    bool is_failing; /* entries failed: waits for the others in flight, then goes back */
+    enum err fail_err;
+    bool is_dirty;    /* on home->dirty */
+    bool is_finished; /* on home->finished */
+    bool is_deleted;
+    bool is_removing;
+    bool is_direct_wanted; /* the next segment is to be opened and named */
+
+    int64_t start; /* durable */
+    int64_t start_wanted;
+    int64_t end;
+    int64_t committed; /* all below is in the journal or deeper */
+    uint64_t lsn_next;
+    uint64_t lsn_committed;
+    uint64_t lsn_checkpoint;
+    struct log_place next;        /* where the next batch goes */
+    struct log_place place;       /* as of committed */
+    int64_t durable_told;         /* to on_durable */
+    uint8_t *block;               /* the last partial block of the segment, as of place */
+    bool carry;                   /* the next data entry must carry it */
+    uint64_t carry_lsn;           /* the entry that did */
+    struct slice checkpoint_tail; /* epochs, producers, holes, to be decoded; the catalogue's */
+    int64_t oldest_ms;            /* greatest timestamp of the oldest segment, for retention */
+    uint64_t sealed_bytes;
+
+    struct tail tail;
+    struct epochs epochs;
+    struct producers producers;
+    struct holes holes;
+
+    struct segment **segments; /* by base; sealed ones, the last is active */
+    uint32_t segment_count;
+    uint32_t segment_capacity;
+    bool is_listed;
+
+    struct log_piece *pieces;
+    uint32_t piece_count;
+    uint32_t piece_capacity;
+    struct log_restore *restores;
+    uint32_t restore_count;
+    uint32_t restore_capacity;
+
+    struct list queue;    /* log_entry, not in the journal yet */
+    struct list inflight; /* log_entry */
+    unsigned inflight_count;
+    uint64_t queue_bytes;
+    struct list duplicates; /* store_append that wait for an original */
+    struct list done_appends;
+    struct list done_entries; /* control entries */
+    struct list reads;        /* store_read that wait for the log to wake */
+    struct list lookups;
+    struct list jobs; /* read_job */
+
+    struct list dirty_node;
+    struct list finished_node;
+    struct list live_node;
+    struct list cache_node;
+    struct list checkpoint_node;
+    struct list all_node;
+
+    unsigned unlink_count;
+    struct log_write *write; /* write-behind or wake on a helper */
+    enum log_checkpoint_state checkpoint_state;
+    bool checkpoint_again;
+    struct log_cut cut;
+    struct log_publish *publish;
+    store_done_fn quiet_done; /* detach, delete */
+    void *quiet_arg;
+};
+
+/* The logs of one core. */
+struct log_core {
+    struct store *store;
+    struct core *core;
+    struct journal *journal;
+    struct list all;
+    struct list dirty;       /* something is queued */
+    struct list finished;    /* something is done */
+    struct list live;        /* with pieces, longest first */
+    struct list cache;       /* with cached batches, least recently used first */
+    struct list open_lru;    /* segments with descriptors */
+    struct list checkpoints; /* logs that wait for theirs */
+    unsigned checkpoint_count;
+    unsigned open_count;
+    struct core_task flush_task;
+    struct core_task finish_task;
+    struct core_timer retry;
+    struct core_timer idle;
+    struct buf *arena;
+    uint32_t arena_used;
+    uint64_t queue_bytes;
+    uint64_t cached_bytes;
+    uint64_t cached_bytes_max;
+    unsigned job_count;
+    unsigned open_max;
+    struct core_message drain_message;
+    bool is_draining;
+    bool is_drained;
+    bool is_offline; /* its journal is, and all logs know */
+};
+
+struct store_damage {
+    struct core_message message;
+    struct store *store;
+    struct list node;
+    struct store_log_key key;
+    int64_t first;
+    int64_t next;
+};
+
+struct store {
+    struct store_options options;
+    struct os *os;
+    struct logger *logger;
+    char *dir;
+    int lock_fd;
+    struct catalogue *catalogue;
+    struct map found;   /* recovered logs nobody has claimed yet */
+    struct map claimed; /* the others, until store_logs_claimed */
+    struct log_core *cores;
+    unsigned core_count;
+    struct list damages; /* guarded by living on core 0 */
+    struct core_timer space_timer;
+    struct space_work *space;
+    _Atomic bool is_full;
+    bool is_claimed;
+    _Atomic bool is_draining;
+    bool is_closing;
+    unsigned drain_pending;
+    void (*drain_done)(void *arg);
+    void *drain_arg;
+};
+
+/* --- log.c --- */
+struct store_log *log_make(struct store *store, struct store_log_key key);
+void log_destroy(struct store_log *log);
+/* Epochs, producers and holes of the checkpoint are in memory from now on. */
+void log_decode(struct store_log *log);
+void log_mark_dirty(struct store_log *log);
+void log_mark_finished(struct store_log *log);
+bool log_is_quiet(const struct store_log *log);
+/* Something came to rest: goes on with what waited for it. */
+void log_settle_check(struct store_log *log);
+void log_offline(struct store_log *log, const char *why);
+struct log_core *log_core_of(struct store *store, struct core *core);
+/* Greatest size of a path is LOG_PATH_SIZE. */
+void log_dir_path(const struct store_log *log, char *out);
+/* Text "<topic>-<partition>" for log lines. */
+struct log_name {
+    char text[UUID_TEXT_SIZE + 16];
+};
+struct log_name log_name(const struct store_log_key *key);
+NODISCARD enum err log_piece_add(struct store_log *log, struct journal_piece *piece, uint64_t lsn);
+void log_pieces_release(struct store_log *log, uint64_t lsn);
+
+/* --- log_format.c --- */
+struct log_head {
+    int64_t base_offset;
+    int64_t next_offset;
+    int64_t segment_base;
+    int64_t first_ms;
+    int64_t start;
+    uint32_t position;
+    uint32_t carry_size; /* EXTENT: lead */
+    uint32_t trail_size;
+    uint32_t batch_count;
+    uint32_t size; /* of the batches */
+};
+void log_head_put(uint8_t out[LOG_HEAD_SIZE], const struct log_head *head);
+NODISCARD bool log_head_get(struct slice body, struct log_head *out);
+NODISCARD enum err log_checkpoint_encode(struct store_log *log, struct text *out);
+/* The numbers; the rest is kept as checkpoint_tail. ERR_CORRUPT. */
+NODISCARD enum err log_checkpoint_read(struct store_log *log, struct slice value);
+NODISCARD enum err log_checkpoint_decode_tail(struct store_log *log, struct slice tail,
+                                              int64_t now_ms);
+
+/* --- log_append.c, log_commit.c --- */
+void log_flush_task(struct core *core, struct core_task *task);
+void log_finish_task(struct core *core, struct core_task *task);
+struct log_entry *log_entry_new(struct store_log *log, enum log_entry_kind kind);
+void log_entry_free(struct log_entry *entry);
+void log_entry_queue(struct store_log *log, struct log_entry *entry);
+/* Goes back to what is committed; nothing is in flight. */
+void log_rollback(struct store_log *log);
+int64_t log_durable(const struct store_log *log);
+
+/* --- tail.c --- */
+void tail_init(struct tail *tail);
+void tail_deinit(struct tail *tail);
+NODISCARD enum err tail_push(struct tail *tail, const struct tail_batch *batch);
+struct tail_batch *tail_at(const struct tail *tail, uint64_t number);
+/* Number of the batch that holds offset or is the first behind it; next when there is none. */
+uint64_t tail_find(const struct tail *tail, int64_t offset);
+void tail_commit(struct tail *tail, uint32_t count);
+/* Batches below number are in the segments. */
+void tail_written(struct tail *tail, uint64_t number);
+void tail_pop_back(struct tail *tail, uint64_t number_next);
+/* Drops the oldest written batch; false: there is none. */
+bool tail_pop_front(struct tail *tail);
+/* The home's cache shrinks to its limit. */
+void tail_cache_trim(struct log_core *home);
+void tail_cache_account(struct store_log *log, uint64_t before);
+
+/* --- segment.c --- */
+struct segment *segment_find(const struct store_log *log, int64_t base);
+/* The one that may hold offset: greatest base <= offset, or the first. */
+struct segment *segment_at(const struct store_log *log, int64_t offset);
+struct segment *segment_add(struct store_log *log, int64_t base);
+void segment_remove(struct store_log *log, struct segment *segment);
+void segment_path(const struct store_log *log, int64_t base, const char *suffix, char *out);
+struct segment_file *segment_file_new(struct os *os, int fd);
+void segment_file_unref(struct segment_file *file);
+/* Takes the reference; the first file of a segment stays. */
+void segment_file_set(struct store_log *log, struct segment *segment,
+                      struct segment_file *take_file);
+void segment_touch(struct store_log *log, struct segment *segment);
+void segment_close_all(struct store_log *log);
+/* On a helper: opens, creating folders and file. Negative errno. */
+int segment_open_path(struct os *os, const char *dir, const char *path, bool create);
+
+/* --- tail_write.c, log_wake.c --- */
+/* Starts write-behind of all that is committed; sync: for a checkpoint. */
+void tail_write_start(struct store_log *log, bool sync);
+void log_wake(struct store_log *log);
+
+/* --- log_move.c --- */
+void log_move_check(struct store_log *log);
+/* Removes a folder under logs/ in the background. */
+void log_move_unclaimed(struct store *store, const char *name);
+
+/* --- checkpoint.c --- */
+struct slice checkpoint_key(const struct store_log_key *key, uint8_t out[CHECKPOINT_KEY_SIZE]);
+void checkpoint_queue(struct store_log *log);
+/* From the flush, with nothing of the log in flight. */
+void checkpoint_cut(struct store_log *log);
+void checkpoint_written(struct store_log *log, enum err err);
+void checkpoint_pump(struct log_core *home);
+
+/* --- store.c --- */
+/* After everything that may have ended something: is the drain or the close complete? */
+void store_rest_check(struct log_core *home);
+
+/* --- recover.c --- */
+NODISCARD enum err recover_replay(struct store *store, struct journal_replay_result *out);
+/* core: the caller's, NULL before the reactor runs. */
+void store_damage_add(struct store *store, struct core *core, const struct store_log_key *key,
+                      int64_t first, int64_t next);
+
+/* --- read.c --- */
+/* The log is open, or memory has it. As store_log_read. */
+NODISCARD enum err read_open(struct store_log *log, struct store_read *read);
+void read_wake(struct store_log *log);
+void read_fail_all(struct store_log *log, enum err err);
+
+/* --- log_retain.c --- */
+void log_retain_unlink(struct store_log *log);

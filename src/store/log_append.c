@@ -1,0 +1,217 @@
+// Appending to a log: checks, offsets, the place in the segments, and the queue to the journal.
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+
+#include "store/log.h"
+
+static enum err admit(const struct store_log *log, const struct store_append *append)
+{
+    if (log->err != ERR_OK)
+        return log->err;
+    if (log->is_moving)
+        return ERR_MOVED;
+    if (log->is_failing)
+        return log->fail_err;
+    if (log->is_deleted || log->store->is_draining)
+        return ERR_CLOSED;
+    if (append->batch.size > log->config->segment_size_bytes ||
+        append->batch.size > LOG_SEGMENT_SIZE_MAX || append->batch.size < BATCH_HEADER_SIZE)
+        return ERR_TOO_LARGE;
+    if (log->end > INT64_MAX - 1 - (int64_t)append->header.last_offset_delta)
+        return ERR_LIMIT;
+    return ERR_OK;
+}
+
+static enum err admit_new(const struct store_log *log, const struct store_append *append)
+{
+    if (store_is_full(log->store))
+        return ERR_DISK_FULL;
+    if (log->home->queue_bytes + append->batch.size > LOG_QUEUE_BYTES_MAX &&
+        log->home->queue_bytes > 0)
+        return ERR_BUSY;
+    return ERR_OK;
+}
+
+/* A small batch must not keep a large buffer alive: it gets a copy. */
+static enum err keep(struct log_core *home, struct buf_range batch, struct buf_range *out)
+{
+    if (batch.size >= LOG_COPY_SIZE_MAX && batch.size >= batch.buf->capacity / 4) {
+        *out = batch;
+        buf_ref(batch.buf);
+        return ERR_OK;
+    }
+    uint32_t size = batch.size;
+    if (size > LOG_ARENA_SIZE / 4) {
+        struct buf *own = buf_pool_get(core_buffers(home->core), size);
+        if (!own)
+            return ERR_BUSY;
+        memcpy(own->data, batch.buf->data + batch.offset, size);
+        *out = (struct buf_range){own, 0, size};
+        return ERR_OK;
+    }
+    if (!home->arena || home->arena->capacity - home->arena_used < size) {
+        struct buf *arena = buf_pool_get(core_buffers(home->core), LOG_ARENA_SIZE);
+        if (!arena)
+            return ERR_BUSY;
+        buf_unref(home->arena);
+        home->arena = arena;
+        home->arena_used = 0;
+    }
+    memcpy(home->arena->data + home->arena_used, batch.buf->data + batch.offset, size);
+    *out = (struct buf_range){buf_ref(home->arena), home->arena_used, size};
+    home->arena_used += size;
+    return ERR_OK;
+}
+
+/* Does the batch begin a new segment? Kafka's rules: size, time since its first batch, and offsets
+ * that no longer fit into 31 bits. */
+static bool must_roll(const struct store_log *log, const struct batch_header *header)
+{
+    const struct log_place *place = &log->next;
+    if (place->segment_base < 0)
+        return true;
+    if (place->size == 0)
+        return false;
+    if ((uint64_t)place->size + header->size > log->config->segment_size_bytes)
+        return true;
+    if (log->end + header->last_offset_delta - place->segment_base > INT32_MAX)
+        return true;
+    int64_t limit_ms = log->config->segment_ms - log->config->segment_jitter_ms;
+    return log->config->segment_ms > 0 && header->max_timestamp_ms >= 0 && place->first_ms >= 0 &&
+           header->max_timestamp_ms - place->first_ms > limit_ms;
+}
+
+static enum err place_take(struct store_log *log, const struct batch_header *header)
+{
+    if (must_roll(log, header)) {
+        struct segment *segment = segment_find(log, log->end);
+        if (!segment)
+            segment = segment_add(log, log->end);
+        if (!segment)
+            return ERR_NO_MEMORY;
+        log->next = (struct log_place){log->end, 0, -1};
+    }
+    if (log->next.size == 0)
+        log->next.first_ms = header->max_timestamp_ms;
+    return ERR_OK;
+}
+
+static void stamp(struct store_log *log, struct store_append *append)
+{
+    uint8_t *bytes = append->batch.buf->data + append->batch.offset;
+    batch_stamp(bytes, log->end, append->leader_epoch);
+    if (append->append_time)
+        batch_stamp_append_time(bytes, append->batch.size, core_wall_ms(log->home->core));
+    enum err err = batch_header_read(slice_make(bytes, append->batch.size), &append->header);
+    CHECK(err == ERR_OK);
+}
+
+struct log_entry *log_entry_new(struct store_log *log, enum log_entry_kind kind)
+{
+    struct log_entry *entry = calloc(1, sizeof(*entry));
+    if (!entry)
+        return NULL;
+    entry->log = log;
+    entry->kind = kind;
+    entry->start = -1;
+    list_init(&entry->node);
+    list_init(&entry->appends);
+    list_init(&entry->joined);
+    list_init(&entry->journal.node);
+    return entry;
+}
+
+void log_entry_free(struct log_entry *entry)
+{
+    free(entry->extra);
+    free(entry->offsets);
+    free(entry);
+}
+
+void log_entry_queue(struct store_log *log, struct log_entry *entry)
+{
+    list_push_back(&log->queue, &entry->node);
+    log->queue_bytes += entry->size;
+    log->home->queue_bytes += entry->size;
+    log_mark_dirty(log);
+}
+
+static enum err add(struct store_log *log, struct store_append *append, struct log_entry *entry)
+{
+    struct buf_range bytes;
+    stamp(log, append);
+    enum err err = keep(log->home, append->batch, &bytes);
+    if (err != ERR_OK)
+        return err;
+    const struct batch_header *header = &append->header;
+    struct log_place before = log->next;
+    err = place_take(log, header);
+    struct tail_batch batch = {
+        .base_offset = header->base_offset,
+        .last_offset = batch_last_offset(header),
+        .max_timestamp_ms = header->max_timestamp_ms,
+        .segment_base = log->next.segment_base,
+        .position = log->next.size,
+        .bytes = bytes,
+    };
+    if (err == ERR_OK)
+        err = epochs_add(&log->epochs, append->leader_epoch, header->base_offset);
+    if (err == ERR_OK)
+        err = producers_add(&log->producers, header, core_wall_ms(log->home->core));
+    if (err == ERR_OK)
+        err = tail_push(&log->tail, &batch);
+    if (err != ERR_OK) {
+        epochs_truncate_end(&log->epochs, log->end);
+        buf_unref(bytes.buf);
+        log->next = before;
+        return ERR_BUSY;
+    }
+    entry->number = log->tail.next - 1;
+    entry->batch_count = 1;
+    entry->size = header->size;
+    log->next.size += header->size;
+    log->end = batch.last_offset + 1;
+    entry->place = log->next;
+    entry->next_offset = log->end;
+    return ERR_OK;
+}
+
+enum err store_log_append(struct store_log *log, struct store_append *append)
+{
+    struct producers_batch original;
+    log_decode(log);
+    enum err err = admit(log, append);
+    if (err != ERR_OK)
+        return err;
+    list_init(&append->node);
+    append->result = ERR_OK;
+    err = producers_check(&log->producers, &append->header, &original);
+    if (err == ERR_DUPLICATE) {
+        append->base_offset = original.base_offset;
+        append->end_offset = original.last_offset + 1;
+        list_push_back(&log->duplicates, &append->node);
+        log_mark_finished(log);
+        return ERR_OK;
+    }
+    if (err == ERR_OK)
+        err = admit_new(log, append);
+    if (err != ERR_OK)
+        return err;
+    struct log_entry *entry = log_entry_new(log, LOG_ENTRY_DATA);
+    if (!entry)
+        return ERR_BUSY;
+    err = add(log, append, entry);
+    if (err != ERR_OK) {
+        log_entry_free(entry);
+        return err;
+    }
+    append->base_offset = append->header.base_offset;
+    append->end_offset = entry->next_offset;
+    list_push_back(&entry->appends, &append->node);
+    if (log->config->async) { /* accepted: nobody waits for the disk */
+        list_splice_back(&log->done_appends, &entry->appends);
+        log_mark_finished(log);
+    }
+    log_entry_queue(log, entry);
+    return ERR_OK;
+}

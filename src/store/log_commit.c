@@ -1,0 +1,507 @@
+// From a log's queue to the journal and back: entries, direct extents, results, going back.
+// SPDX-License-Identifier: Apache-2.0
+//
+// A log's queue moves to the journal only when the journal has nothing in flight. So what arrives
+// during one commit forms the next: that is where the direct path is chosen, and where a checkpoint
+// can be cut with nothing of the log in between.
+//
+// The direct path. Bytes that go straight to a segment are written before their entry is durable,
+// so the block they begin in must be held by the journal already: never while the tail block still
+// waits to be carried. The entry itself holds the bytes of the first and last partial block, since
+// neighbours written behind touch these blocks later.
+#include <stdlib.h>
+
+#include "base/endian.h"
+#include "store/log.h"
+
+static void entry_done(struct journal_entry *journal_entry, enum err err);
+
+int64_t log_durable(const struct store_log *log)
+{
+    return log->config->async ? log->end : log->committed;
+}
+
+/* --- making entries --- */
+
+static void head_fill(struct log_entry *entry, struct log_head *head)
+{
+    struct store_log *log = entry->log;
+    const struct tail_batch *first = tail_at(&log->tail, entry->number);
+    const struct tail_batch *last = tail_at(&log->tail, entry->number + entry->batch_count - 1);
+    *head = (struct log_head){
+        .base_offset = first->base_offset,
+        .next_offset = last->last_offset + 1,
+        .segment_base = first->segment_base,
+        .first_ms = entry->place.first_ms,
+        .position = first->position,
+        .batch_count = entry->batch_count,
+        .size = entry->size,
+    };
+}
+
+static void make_append(struct log_entry *entry)
+{
+    struct store_log *log = entry->log;
+    const struct tail_batch *batch = tail_at(&log->tail, entry->number);
+    struct journal_entry *journal = &entry->journal;
+    struct log_head head;
+    head_fill(entry, &head);
+    if (log->carry && batch->position > 0)
+        head.carry_size = batch->position & (LOG_BLOCK_SIZE - 1);
+    if (log->carry)
+        log->carry_lsn = log->lsn_next;
+    log->carry = false;
+    log_head_put(entry->head, &head);
+    journal->type = JOURNAL_APPEND;
+    journal->parts[0] = slice_make(entry->head, LOG_HEAD_SIZE);
+    journal->parts[1] = slice_make(log->block, head.carry_size);
+    journal->parts[2] = buf_range_slice(batch->bytes);
+}
+
+static void make_control(struct log_entry *entry)
+{
+    struct journal_entry *journal = &entry->journal;
+    struct log_head head = {.base_offset = entry->next_offset,
+                            .next_offset = entry->next_offset,
+                            .segment_base = entry->place.segment_base,
+                            .first_ms = entry->place.first_ms,
+                            .position = entry->place.size,
+                            .start = entry->kind == LOG_ENTRY_START ? entry->start : 0};
+    log_head_put(entry->head, &head);
+    journal->type = entry->kind == LOG_ENTRY_START ? JOURNAL_LOG_START : JOURNAL_HOLES;
+    journal->parts[0] = slice_make(entry->head, LOG_HEAD_SIZE);
+    if (entry->kind == LOG_ENTRY_HOLES)
+        journal->parts[1] = slice_make(entry->extra, entry->offset_count * sizeof(int64_t));
+}
+
+/* The last size bytes of the extent's batches. */
+static void copy_back(const struct log_entry *entry, uint8_t *out, uint32_t size)
+{
+    uint64_t number = entry->number + entry->batch_count;
+    while (size > 0) {
+        const struct tail_batch *batch = tail_at(&entry->log->tail, --number);
+        uint32_t part = MIN(size, batch->bytes.size);
+        size -= part;
+        memcpy(out + size, batch->bytes.buf->data + batch->bytes.offset + batch->bytes.size - part,
+               part);
+    }
+}
+
+/* The first batch of an extent has LOG_DIRECT_BATCH_MIN bytes: more than a block. */
+static bool make_extent(struct log_entry *entry, struct segment *segment)
+{
+    struct store_log *log = entry->log;
+    struct journal_entry *journal = &entry->journal;
+    struct log_head head;
+    head_fill(entry, &head);
+    const struct tail_batch *first = tail_at(&log->tail, entry->number);
+    head.carry_size = -head.position & (LOG_BLOCK_SIZE - 1);
+    head.trail_size = (head.position + head.size) & (LOG_BLOCK_SIZE - 1);
+    size_t headers = (size_t)entry->batch_count * BATCH_HEADER_SIZE;
+    entry->extra = malloc(headers + head.carry_size + head.trail_size);
+    if (!entry->extra)
+        return false;
+    uint8_t *out = entry->extra;
+    entry->direct.fd = segment->file->file.fd;
+    entry->direct.dir_fd = -1;
+    entry->direct.offset = head.position;
+    entry->direct.part_count = entry->batch_count;
+    for (uint32_t i = 0; i < entry->batch_count; i++, out += BATCH_HEADER_SIZE) {
+        const struct tail_batch *batch = tail_at(&log->tail, entry->number + i);
+        entry->direct.parts[i] = buf_range_slice(batch->bytes);
+        memcpy(out, entry->direct.parts[i].data, BATCH_HEADER_SIZE);
+    }
+    memcpy(out, first->bytes.buf->data + first->bytes.offset, head.carry_size);
+    copy_back(entry, out + head.carry_size, head.trail_size);
+    log_head_put(entry->head, &head);
+    journal->type = JOURNAL_EXTENT;
+    journal->direct = &entry->direct;
+    journal->parts[0] = slice_make(entry->head, LOG_HEAD_SIZE);
+    journal->parts[1] = slice_make(entry->extra, headers + head.carry_size + head.trail_size);
+    return true;
+}
+
+/* --- the direct path --- */
+
+static bool is_large(const struct log_entry *entry)
+{
+    return entry->kind == LOG_ENTRY_DATA && entry->size >= LOG_DIRECT_BATCH_MIN;
+}
+
+/* Joins the large batches behind entry in the queue to it: one extent. */
+static void join(struct store_log *log, struct log_entry *entry, uint32_t count_max)
+{
+    while (entry->batch_count < count_max && !list_empty(&log->queue)) {
+        struct log_entry *after = LIST_ENTRY(log->queue.next, struct log_entry, node);
+        if (!is_large(after) || after->place.segment_base != entry->place.segment_base)
+            return;
+        list_remove(&after->node);
+        list_push_back(&entry->joined, &after->node);
+        entry->batch_count++;
+        entry->size += after->size;
+        entry->place = after->place;
+        entry->next_offset = after->next_offset;
+    }
+}
+
+/* The entry is one batch again, and those that joined it are in the queue. */
+static void part(struct store_log *log, struct log_entry *entry)
+{
+    while (!list_empty(&entry->joined)) {
+        struct log_entry *last = LIST_ENTRY(entry->joined.prev, struct log_entry, node);
+        list_remove(&last->node);
+        list_push_front(&log->queue, &last->node);
+        entry->size -= last->size;
+        entry->batch_count--;
+        entry->place.size -= last->size;
+        entry->next_offset = tail_at(&log->tail, last->number)->base_offset;
+    }
+}
+
+static bool go_direct(struct store_log *log, struct log_entry *entry)
+{
+    if (!is_large(entry) || log->carry || log->carry_lsn > log->lsn_committed)
+        return false;
+    struct segment *segment = segment_find(log, entry->place.segment_base);
+    if (!segment || !segment->file || !segment->is_named)
+        return false;
+    join(log, entry, COUNT_OF(entry->direct.parts));
+    if (make_extent(entry, segment)) {
+        atomic_fetch_add(&segment->file->file.refs, 1);
+        entry->direct_file = segment->file;
+        segment_touch(log, segment);
+        return true;
+    }
+    part(log, entry);
+    return false;
+}
+
+/* --- the flush --- */
+
+static enum err entry_add(struct store_log *log, struct log_entry *entry)
+{
+    struct journal_entry *journal = &entry->journal;
+    journal->key = log->key;
+    journal->lsn = log->lsn_next;
+    journal->done = entry_done;
+    enum err err = journal_add(log->home->journal, journal, entry->kind != LOG_ENTRY_DATA);
+    if (err != ERR_OK)
+        return err;
+    log->lsn_next++;
+    log->inflight_count++;
+    list_push_back(&log->inflight, &entry->node);
+    return ERR_OK;
+}
+
+static void entry_unmake(struct store_log *log, struct log_entry *entry, bool carried)
+{
+    if (entry->direct_file)
+        segment_file_unref(entry->direct_file);
+    entry->direct_file = NULL;
+    entry->journal.direct = NULL;
+    if (entry->kind == LOG_ENTRY_DATA) {
+        free(entry->extra);
+        entry->extra = NULL;
+    }
+    memset(entry->journal.parts, 0, sizeof(entry->journal.parts));
+    part(log, entry);
+    log->carry = log->carry || carried;
+}
+
+static enum err flush_one(struct store_log *log, bool direct)
+{
+    struct log_entry *entry = LIST_ENTRY(log->queue.next, struct log_entry, node);
+    list_remove(&entry->node);
+    uint64_t carry_lsn = log->carry_lsn;
+    bool carry = log->carry;
+    if (entry->kind != LOG_ENTRY_DATA)
+        make_control(entry);
+    else if (!direct || !go_direct(log, entry))
+        make_append(entry);
+    enum err err = entry_add(log, entry);
+    if (err != ERR_OK) {
+        entry_unmake(log, entry, carry);
+        log->carry_lsn = carry_lsn;
+        list_push_front(&log->queue, &entry->node);
+        return err;
+    }
+    log->queue_bytes -= entry->size;
+    log->home->queue_bytes -= entry->size;
+    return ERR_OK;
+}
+
+/* The segment must be open and its name durable: in the background, for next time. */
+static void direct_prepare(struct store_log *log)
+{
+    const struct segment *segment = segment_find(log, log->next.segment_base);
+    log->is_direct_wanted = !segment || !segment->file || !segment->is_named;
+    if (log->is_direct_wanted)
+        tail_write_start(log, false);
+}
+
+/* False: the journal has no room now. */
+static bool flush_log(struct store_log *log)
+{
+    if (log->state != LOG_OPEN) {
+        log_wake(log);
+        return true;
+    }
+    if (log->is_failing)
+        return true;
+    if (log->checkpoint_state == LOG_CP_CUT && log->inflight_count == 0 && !log->write)
+        checkpoint_cut(log);
+    bool direct = log->queue_bytes >= log->store->options.direct_size_min_bytes;
+    if (direct)
+        direct_prepare(log);
+    while (!list_empty(&log->queue)) {
+        enum err err = flush_one(log, direct);
+        if (err == ERR_BUSY)
+            return false;
+        if (err != ERR_OK) {
+            log->is_failing = true;
+            log->fail_err = err;
+            log_mark_finished(log);
+            return true;
+        }
+    }
+    return true;
+}
+
+void log_flush_task(struct core *core, struct core_task *task)
+{
+    struct log_core *home = CONTAINER_OF(task, struct log_core, flush_task);
+    if (home->store->is_closing || journal_pending(home->journal) > 0)
+        return; /* comes again when the group is done */
+    struct list dirty;
+    list_init(&dirty);
+    list_splice_back(&dirty, &home->dirty);
+    bool is_short = false;
+    struct list *node;
+    while ((node = list_pop_front(&dirty))) {
+        struct store_log *log = LIST_ENTRY(node, struct store_log, dirty_node);
+        log->is_dirty = false;
+        if (flush_log(log))
+            continue;
+        is_short = true;
+        log->is_dirty = true;
+        list_push_back(&home->dirty, &log->dirty_node);
+    }
+    if (is_short)
+        core_timer_set(core, &home->retry, core_now_ns(core) + LOG_RETRY_NS);
+}
+
+/* --- done --- */
+
+/* The partial block at the end of the segment, as the next carrier needs it. */
+static void block_update(struct store_log *log, const struct log_entry *entry)
+{
+    uint32_t end = entry->place.size;
+    uint32_t rest = end & (LOG_BLOCK_SIZE - 1);
+    uint32_t have = MIN(rest, entry->size);
+    copy_back(entry, log->block + (rest - have), have);
+}
+
+static void data_committed(struct store_log *log, struct log_entry *entry)
+{
+    struct segment *segment = segment_find(log, entry->place.segment_base);
+    CHECK(segment);
+    block_update(log, entry);
+    for (uint32_t i = 0; i < entry->batch_count; i++) {
+        struct tail_batch *batch = tail_at(&log->tail, entry->number + i);
+        struct batch_header header = {.base_offset = batch->base_offset,
+                                      .last_offset_delta =
+                                          (int32_t)(batch->last_offset - batch->base_offset),
+                                      .size = batch->bytes.size,
+                                      .max_timestamp_ms = batch->max_timestamp_ms};
+        batch->is_written = entry->journal.direct != NULL;
+        /* without memory the index is only coarser */
+        (void)!index_add(&segment->index, segment->base, batch->position, &header,
+                         log->config->index_interval_bytes);
+    }
+    segment->first_ms = entry->place.first_ms;
+    segment->size = entry->place.size;
+    uint64_t before = log->tail.cached_bytes;
+    tail_commit(&log->tail, entry->batch_count);
+    tail_cache_account(log, before);
+}
+
+static void control_committed(struct store_log *log, struct log_entry *entry)
+{
+    if (entry->kind == LOG_ENTRY_START) {
+        log->start = MAX(log->start, entry->start);
+        epochs_truncate_start(&log->epochs, log->start);
+        holes_truncate_start(&log->holes, log->start);
+        return;
+    }
+    for (size_t i = 0; i < entry->offset_count; i++) {
+        if (holes_add(&log->holes, entry->offsets[i]) != ERR_OK)
+            entry->err = ERR_NO_MEMORY;
+    }
+}
+
+/* The log goes on in another segment. */
+static void segment_seal(struct store_log *log)
+{
+    struct segment *segment = segment_find(log, log->place.segment_base);
+    log->sealed_bytes += log->place.size;
+    if (segment)
+        segment->is_sealed = true;
+}
+
+static void entry_committed(struct store_log *log, struct log_entry *entry)
+{
+    enum err err = log_piece_add(log, entry->journal.piece, entry->journal.lsn);
+    if (err != ERR_OK) {
+        log_offline(log, "out of memory");
+        entry->err = ERR_OFFLINE;
+    }
+    log->lsn_committed = entry->journal.lsn;
+    if (entry->place.segment_base != log->place.segment_base)
+        segment_seal(log);
+    if (entry->kind == LOG_ENTRY_DATA)
+        data_committed(log, entry);
+    else
+        control_committed(log, entry);
+    log->place = entry->place;
+    log->committed = entry->next_offset;
+}
+
+static void entry_done(struct journal_entry *journal_entry, enum err err)
+{
+    struct log_entry *entry = CONTAINER_OF(journal_entry, struct log_entry, journal);
+    struct store_log *log = entry->log;
+    list_remove(&entry->node);
+    log->inflight_count--;
+    if (entry->direct_file)
+        segment_file_unref(entry->direct_file);
+    entry->direct_file = NULL;
+    entry->err = err;
+    if (err == ERR_OK) {
+        entry_committed(log, entry);
+    } else {
+        if (err == ERR_OFFLINE)
+            log->err = ERR_OFFLINE;
+        log->is_failing = true;
+        log->fail_err = err;
+    }
+    list_push_back(&log->done_entries, &entry->node);
+    log_mark_finished(log);
+}
+
+/* --- finishing --- */
+
+void log_rollback(struct store_log *log)
+{
+    CHECK(log->inflight_count == 0);
+    struct list *node;
+    while ((node = list_pop_front(&log->queue))) {
+        struct log_entry *entry = LIST_ENTRY(node, struct log_entry, node);
+        entry->err = log->fail_err;
+        log->queue_bytes -= entry->size;
+        log->home->queue_bytes -= entry->size;
+        if (entry->direct_file)
+            segment_file_unref(entry->direct_file);
+        entry->direct_file = NULL;
+        list_push_back(&log->done_entries, &entry->node);
+    }
+    tail_pop_back(&log->tail, log->tail.committed);
+    log->end = log->committed;
+    log->next = log->place;
+    log->lsn_next = log->lsn_committed + 1;
+    epochs_truncate_end(&log->epochs, log->end);
+    producers_truncate(&log->producers, log->end);
+    log->carry = log->carry || log->carry_lsn > log->lsn_committed;
+    log->carry_lsn = MIN(log->carry_lsn, log->lsn_committed);
+    while (log->segment_count > 0 &&
+           log->segments[log->segment_count - 1]->base > MAX(log->place.segment_base, -1))
+        segment_remove(log, log->segments[log->segment_count - 1]);
+    log->is_failing = false;
+}
+
+/* Duplicates whose original is durable, or gone. */
+static void duplicates_finish(struct store_log *log)
+{
+    list_for_each_safe (node, following, &log->duplicates) {
+        struct store_append *append = LIST_ENTRY(node, struct store_append, node);
+        bool is_durable = append->end_offset <= log_durable(log);
+        if (!is_durable && append->end_offset <= log->end && log->err == ERR_OK)
+            continue;
+        append->result = is_durable ? ERR_DUPLICATE : log->err ? log->err : log->fail_err;
+        list_remove(node);
+        list_push_back(&log->done_appends, node);
+    }
+}
+
+static void entries_finish(struct store_log *log)
+{
+    struct list *node;
+    while ((node = list_pop_front(&log->done_entries))) {
+        struct log_entry *entry = LIST_ENTRY(node, struct log_entry, node);
+        struct list *joined;
+        while ((joined = list_pop_front(&entry->joined))) {
+            struct log_entry *other = LIST_ENTRY(joined, struct log_entry, node);
+            list_splice_back(&entry->appends, &other->appends);
+            log_entry_free(other);
+        }
+        list_for_each (append, &entry->appends)
+            LIST_ENTRY(append, struct store_append, node)->result = entry->err;
+        list_splice_back(&log->done_appends, &entry->appends);
+        if (entry->done)
+            entry->done(entry->arg, entry->err);
+        log_entry_free(entry);
+    }
+}
+
+static void finish_log(struct store_log *log)
+{
+    bool is_offline = log->err != ERR_OK && log->durable_told >= 0;
+    if (log->is_failing && log->inflight_count > 0)
+        return; /* the rest follows */
+    if (log->is_failing)
+        log_rollback(log);
+    duplicates_finish(log);
+    int64_t durable = log_durable(log);
+    if (log->events && log->events->on_durable && (durable != log->durable_told || is_offline))
+        log->events->on_durable(log->events_arg, log);
+    log->durable_told = is_offline ? -1 : durable;
+    entries_finish(log);
+    struct list *node;
+    while ((node = list_pop_front(&log->done_appends))) {
+        struct store_append *append = LIST_ENTRY(node, struct store_append, node);
+        append->done(append);
+    }
+    if (log->tail.unwritten_bytes >= LOG_WRITE_SIZE_MIN)
+        tail_write_start(log, false);
+    if (!list_empty(&log->queue) || log->checkpoint_state == LOG_CP_CUT)
+        log_mark_dirty(log);
+    log_retain_unlink(log);
+    log_move_check(log); /* the log may be gone now */
+}
+
+/* The journal has failed: so have all its logs. */
+static void offline_spread(struct log_core *home)
+{
+    if (home->is_offline || !journal_is_offline(home->journal))
+        return;
+    home->is_offline = true;
+    list_for_each (node, &home->all)
+        log_offline(LIST_ENTRY(node, struct store_log, all_node), "its journal failed");
+}
+
+void log_finish_task(struct core *core, struct core_task *task)
+{
+    struct log_core *home = CONTAINER_OF(task, struct log_core, finish_task);
+    struct list finished;
+    list_init(&finished);
+    offline_spread(home);
+    list_splice_back(&finished, &home->finished);
+    struct list *node;
+    while ((node = list_pop_front(&finished))) {
+        struct store_log *log = LIST_ENTRY(node, struct store_log, finished_node);
+        log->is_finished = false;
+        finish_log(log);
+    }
+    if (!list_empty(&home->dirty))
+        core_task_post_end(core, &home->flush_task, 0);
+    store_rest_check(home);
+}

@@ -1,0 +1,161 @@
+// Segments of a log: which there are, their files and the limit on open descriptors.
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/log.h"
+
+/* Index of the first segment whose base is > base. */
+static uint32_t upper(const struct store_log *log, int64_t base)
+{
+    uint32_t low = 0, high = log->segment_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (log->segments[middle]->base <= base)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct segment *segment_at(const struct store_log *log, int64_t offset)
+{
+    if (log->segment_count == 0)
+        return NULL;
+    uint32_t at = upper(log, offset);
+    return log->segments[at ? at - 1 : 0];
+}
+
+struct segment *segment_find(const struct store_log *log, int64_t base)
+{
+    struct segment *segment = segment_at(log, base);
+    return segment && segment->base == base ? segment : NULL;
+}
+
+struct segment *segment_add(struct store_log *log, int64_t base)
+{
+    if (log->segment_count == log->segment_capacity) {
+        uint32_t capacity = log->segment_capacity ? log->segment_capacity * 2 : 2;
+        struct segment **grown = realloc(log->segments, capacity * sizeof(struct segment *));
+        if (!grown)
+            return NULL;
+        log->segments = grown;
+        log->segment_capacity = capacity;
+    }
+    struct segment *segment = calloc(1, sizeof(*segment));
+    if (!segment)
+        return NULL;
+    segment->base = base;
+    index_init(&segment->index);
+    list_init(&segment->open_node);
+    uint32_t at = upper(log, base);
+    memmove(log->segments + at + 1, log->segments + at,
+            (log->segment_count - at) * sizeof(struct segment *));
+    log->segments[at] = segment;
+    log->segment_count++;
+    return segment;
+}
+
+static void segment_close(struct store_log *log, struct segment *segment)
+{
+    if (!segment->file)
+        return;
+    list_remove(&segment->open_node);
+    log->home->open_count--;
+    segment_file_unref(segment->file);
+    segment->file = NULL;
+}
+
+void segment_remove(struct store_log *log, struct segment *segment)
+{
+    uint32_t at = upper(log, segment->base) - 1;
+    CHECK(log->segments[at] == segment);
+    segment_close(log, segment);
+    index_deinit(&segment->index);
+    free(segment);
+    log->segment_count--;
+    memmove(log->segments + at, log->segments + at + 1,
+            (log->segment_count - at) * sizeof(struct segment *));
+}
+
+void segment_path(const struct store_log *log, int64_t base, const char *suffix, char *out)
+{
+    log_dir_path(log, out);
+    size_t size = strlen(out);
+    (void)snprintf(out + size, LOG_PATH_SIZE - size, "/%020lld%s", (long long)base, suffix);
+}
+
+static void file_close(struct conn_file *file)
+{
+    struct segment_file *self = CONTAINER_OF(file, struct segment_file, file);
+    self->os->ops->close(self->os, file->fd);
+    free(self);
+}
+
+struct segment_file *segment_file_new(struct os *os, int fd)
+{
+    struct segment_file *self = calloc(1, sizeof(*self));
+    if (!self)
+        return NULL;
+    self->os = os;
+    self->file.fd = fd;
+    self->file.close = file_close;
+    atomic_init(&self->file.refs, 1);
+    return self;
+}
+
+void segment_file_unref(struct segment_file *file)
+{
+    if (file && atomic_fetch_sub(&file->file.refs, 1) == 1)
+        file->file.close(&file->file);
+}
+
+void segment_file_set(struct store_log *log, struct segment *segment,
+                      struct segment_file *take_file)
+{
+    struct log_core *home = log->home;
+    if (segment->file) {
+        segment_file_unref(take_file);
+        segment_touch(log, segment);
+        return;
+    }
+    segment->file = take_file;
+    list_push_back(&home->open_lru, &segment->open_node);
+    home->open_count++;
+    while (home->open_count > home->open_max && home->open_lru.next != &segment->open_node) {
+        struct segment *oldest = LIST_ENTRY(home->open_lru.next, struct segment, open_node);
+        list_remove(&oldest->open_node);
+        home->open_count--;
+        segment_file_unref(oldest->file);
+        oldest->file = NULL;
+    }
+}
+
+void segment_touch(struct store_log *log, struct segment *segment)
+{
+    if (!segment->file)
+        return;
+    list_remove(&segment->open_node);
+    list_push_back(&log->home->open_lru, &segment->open_node);
+}
+
+void segment_close_all(struct store_log *log)
+{
+    for (uint32_t i = 0; i < log->segment_count; i++)
+        segment_close(log, log->segments[i]);
+}
+
+int segment_open_path(struct os *os, const char *dir, const char *path, bool create)
+{
+    unsigned flags = OS_OPEN_READ | OS_OPEN_WRITE;
+    int fd = os->ops->open(os, path, flags);
+    if (fd != -ENOENT || !create)
+        return fd;
+    fd = os->ops->open(os, path, flags | OS_OPEN_CREATE);
+    if (fd != -ENOENT)
+        return fd;
+    int error = os->ops->mkdir(os, dir);
+    return error < 0 ? error : os->ops->open(os, path, flags | OS_OPEN_CREATE);
+}

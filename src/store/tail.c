@@ -1,0 +1,142 @@
+// The tail of a log: its newest batches in memory, as a ring with running numbers.
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+
+#include "store/log.h"
+
+void tail_init(struct tail *tail)
+{
+    *tail = (struct tail){0};
+}
+
+struct tail_batch *tail_at(const struct tail *tail, uint64_t number)
+{
+    DCHECK(number >= tail->first && number < tail->next);
+    return &tail->batches[number & (tail->capacity - 1)];
+}
+
+void tail_deinit(struct tail *tail)
+{
+    for (uint64_t i = tail->first; i < tail->next; i++)
+        buf_unref(tail_at(tail, i)->bytes.buf);
+    free(tail->batches);
+    tail_init(tail);
+}
+
+static enum err tail_resize(struct tail *tail, uint32_t capacity)
+{
+    struct tail_batch *batches = malloc((size_t)capacity * sizeof(*batches));
+    if (!batches)
+        return ERR_NO_MEMORY;
+    for (uint64_t i = tail->first; i < tail->next; i++)
+        batches[i & (capacity - 1)] = *tail_at(tail, i);
+    free(tail->batches);
+    tail->batches = batches;
+    tail->capacity = capacity;
+    return ERR_OK;
+}
+
+enum err tail_push(struct tail *tail, const struct tail_batch *batch)
+{
+    if (tail->next - tail->first == tail->capacity) {
+        if (tail->capacity > UINT32_MAX / 4)
+            return ERR_NO_MEMORY;
+        enum err err = tail_resize(tail, tail->capacity ? tail->capacity * 2 : 4);
+        if (err != ERR_OK)
+            return err;
+    }
+    tail->next++;
+    *tail_at(tail, tail->next - 1) = *batch;
+    return ERR_OK;
+}
+
+uint64_t tail_find(const struct tail *tail, int64_t offset)
+{
+    uint64_t low = tail->first, high = tail->next;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (tail_at(tail, middle)->last_offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Skips what is in the segments already. */
+static void tail_advance(struct tail *tail)
+{
+    while (tail->written < tail->committed && tail_at(tail, tail->written)->is_written) {
+        tail->cached_bytes += tail_at(tail, tail->written)->bytes.size;
+        tail->written++;
+    }
+}
+
+void tail_commit(struct tail *tail, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct tail_batch *batch = tail_at(tail, tail->committed++);
+        if (!batch->is_written)
+            tail->unwritten_bytes += batch->bytes.size;
+    }
+    tail_advance(tail);
+}
+
+void tail_written(struct tail *tail, uint64_t number)
+{
+    for (uint64_t i = tail->written; i < number; i++) {
+        struct tail_batch *batch = tail_at(tail, i);
+        if (batch->is_written)
+            continue;
+        batch->is_written = true;
+        tail->unwritten_bytes -= batch->bytes.size;
+    }
+    tail_advance(tail);
+}
+
+void tail_pop_back(struct tail *tail, uint64_t number_next)
+{
+    CHECK(number_next >= tail->committed);
+    while (tail->next > number_next) {
+        buf_unref(tail_at(tail, tail->next - 1)->bytes.buf);
+        tail->next--;
+    }
+}
+
+bool tail_pop_front(struct tail *tail)
+{
+    if (tail->first == tail->written)
+        return false;
+    struct tail_batch *batch = tail_at(tail, tail->first);
+    tail->cached_bytes -= batch->bytes.size;
+    buf_unref(batch->bytes.buf);
+    tail->first++;
+    if (tail->first == tail->next && tail->capacity > 64) {
+        free(tail->batches);
+        tail->batches = NULL;
+        tail->capacity = 0;
+    }
+    return true;
+}
+
+void tail_cache_account(struct store_log *log, uint64_t before)
+{
+    struct log_core *home = log->home;
+    home->cached_bytes += log->tail.cached_bytes - before;
+    list_remove(&log->cache_node);
+    if (log->tail.cached_bytes > 0)
+        list_push_back(&home->cache, &log->cache_node);
+    tail_cache_trim(home);
+}
+
+void tail_cache_trim(struct log_core *home)
+{
+    while (home->cached_bytes > home->cached_bytes_max && !list_empty(&home->cache)) {
+        struct store_log *log = LIST_ENTRY(home->cache.next, struct store_log, cache_node);
+        uint64_t before = log->tail.cached_bytes;
+        (void)tail_pop_front(&log->tail);
+        home->cached_bytes -= before - log->tail.cached_bytes;
+        if (log->tail.cached_bytes == 0)
+            list_remove(&log->cache_node);
+    }
+}

@@ -1,0 +1,344 @@
+// Write-behind: committed batches of a log's tail go to its segments, on a helper thread.
+// SPDX-License-Identifier: Apache-2.0
+#include "store/tail_write.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define WRITE_PART_MAX 128
+
+struct log_write *tail_write_new(struct store_log *log)
+{
+    struct log_write *write = calloc(1, sizeof(*write));
+    char *dir = malloc(LOG_PATH_SIZE);
+    if (write && dir) {
+        log_dir_path(log, dir);
+        write->dir = strdup(dir);
+        (void)snprintf(dir, LOG_PATH_SIZE, "%s/logs", log->store->dir);
+        write->dir_parent = strdup(dir);
+        write->log = log;
+        write->os = log->store->os;
+        /* segments are never more than these and the one to come */
+        write->segments = calloc(log->segment_count + 1, sizeof(*write->segments));
+    }
+    free(dir);
+    if (write && write->dir && write->dir_parent && write->segments)
+        return write;
+    if (write)
+        tail_write_free(write);
+    return NULL;
+}
+
+void tail_write_free(struct log_write *write)
+{
+    for (uint32_t i = 0; i < write->segment_count; i++) {
+        segment_file_unref(write->segments[i].file);
+        text_deinit(&write->segments[i].offsets);
+        text_deinit(&write->segments[i].times);
+    }
+    for (uint32_t i = 0; i < write->item_count; i++)
+        buf_unref(write->items[i].bytes.buf);
+    free(write->segments);
+    free(write->items);
+    free(write->dir);
+    free(write->dir_parent);
+    free(write->found);
+    free(write);
+}
+
+struct write_segment *tail_write_segment(struct log_write *write, struct segment *segment)
+{
+    for (uint32_t i = write->segment_count; i > 0; i--) {
+        if (write->segments[i - 1].base == segment->base)
+            return &write->segments[i - 1];
+    }
+    struct write_segment *added = &write->segments[write->segment_count++];
+    *added = (struct write_segment){.base = segment->base, .size = segment->size};
+    text_init(&added->offsets);
+    text_init(&added->times);
+    if (segment->file) {
+        atomic_fetch_add(&segment->file->file.refs, 1);
+        added->file = segment->file;
+    }
+    return added;
+}
+
+/* --- on the helper --- */
+
+static enum err err_of(ssize_t result)
+{
+    return result >= 0 ? ERR_OK : err_from_errno((int)-result);
+}
+
+enum err tail_write_all(struct os *os, int fd, struct iovec *parts, int count, uint64_t offset)
+{
+    while (count > 0) {
+        if (parts->iov_len == 0) {
+            parts++;
+            count--;
+            continue;
+        }
+        ssize_t done = os->ops->pwritev(os, fd, parts, count, offset);
+        if (done == -EINTR)
+            continue;
+        if (done < 0)
+            return err_of(done);
+        if (done == 0)
+            return ERR_IO;
+        offset += (uint64_t)done;
+        while (count > 0 && (size_t)done >= parts->iov_len) {
+            done -= (ssize_t)parts->iov_len;
+            parts++;
+            count--;
+        }
+        if (done > 0) {
+            parts->iov_base = (char *)parts->iov_base + done;
+            parts->iov_len -= (size_t)done;
+        }
+    }
+    return ERR_OK;
+}
+
+enum err tail_write_file(struct log_write *write, struct write_segment *segment)
+{
+    if (segment->file)
+        return ERR_OK;
+    size_t size = strlen(write->dir) + 32;
+    char *path = malloc(size);
+    if (!path)
+        return ERR_NO_MEMORY;
+    (void)snprintf(path, size, "%s/%020lld.log", write->dir, (long long)segment->base);
+    int fd = segment_open_path(write->os, write->dir, path, true);
+    free(path);
+    if (fd < 0)
+        return err_of(fd);
+    segment->file = segment_file_new(write->os, fd);
+    if (segment->file)
+        return ERR_OK;
+    write->os->ops->close(write->os, fd);
+    return ERR_NO_MEMORY;
+}
+
+static enum err items_write(struct log_write *write)
+{
+    struct iovec parts[WRITE_PART_MAX];
+    uint32_t i = 0;
+    while (i < write->item_count) {
+        const struct write_item *first = &write->items[i];
+        struct write_segment *segment = &write->segments[first->segment];
+        uint64_t end = first->position;
+        int count = 0;
+        for (; i < write->item_count && count < WRITE_PART_MAX; i++, count++) {
+            const struct write_item *item = &write->items[i];
+            if (item->segment != first->segment || item->position != end)
+                break;
+            parts[count].iov_base = item->bytes.buf->data + item->bytes.offset;
+            parts[count].iov_len = item->bytes.size;
+            end += item->bytes.size;
+        }
+        enum err err =
+            tail_write_all(write->os, segment->file->file.fd, parts, count, first->position);
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
+static enum err sync_dir(struct log_write *write, const char *path)
+{
+    struct os *os = write->os;
+    int fd = os->ops->open(os, path, OS_OPEN_READ | OS_OPEN_DIRECTORY);
+    if (fd < 0)
+        return err_of(fd);
+    int error = os->ops->fsync(os, fd);
+    os->ops->close(os, fd);
+    write->is_sync_failed = write->is_sync_failed || error < 0;
+    return err_of(error);
+}
+
+/* An index is a convenience: rebuilt when it is not there. */
+static void index_write(struct log_write *write, const struct write_segment *segment,
+                        const char *suffix, const struct text *text)
+{
+    struct os *os = write->os;
+    char path[LOG_PATH_SIZE];
+    (void)snprintf(path, sizeof(path), "%s/%020lld%s", write->dir, (long long)segment->base,
+                   suffix);
+    int fd = os->ops->open(os, path, OS_OPEN_WRITE | OS_OPEN_CREATE | OS_OPEN_TRUNCATE);
+    if (fd < 0)
+        return;
+    struct iovec part = {text->data, text->size};
+    enum err err = tail_write_all(os, fd, &part, 1, 0);
+    os->ops->close(os, fd);
+    if (err != ERR_OK)
+        (void)os->ops->unlink(os, path);
+}
+
+static enum err segment_end(struct log_write *write, struct write_segment *segment)
+{
+    struct os *os = write->os;
+    struct os_stat stat;
+    int error = 0;
+    if (segment->is_cut) {
+        error = os->ops->fstat(os, segment->file->file.fd, &stat);
+        if (error == 0 && stat.size_bytes > segment->size)
+            error = os->ops->truncate(os, segment->file->file.fd, segment->size);
+        if (error == 0 && segment->offsets.size > 0) {
+            index_write(write, segment, ".index", &segment->offsets);
+            index_write(write, segment, ".timeindex", &segment->times);
+        }
+    }
+    if (error == 0 && segment->want_sync) {
+        error = os->ops->fdatasync(os, segment->file->file.fd);
+        write->is_sync_failed = write->is_sync_failed || error < 0;
+    }
+    return err_of(error);
+}
+
+void tail_write_run(struct log_write *write)
+{
+    enum err err = ERR_OK;
+    for (uint32_t i = 0; i < write->segment_count && err == ERR_OK; i++)
+        err = tail_write_file(write, &write->segments[i]);
+    if (err == ERR_OK)
+        err = items_write(write);
+    for (uint32_t i = 0; i < write->segment_count && err == ERR_OK; i++)
+        err = segment_end(write, &write->segments[i]);
+    if (err == ERR_OK && write->want_name)
+        err = sync_dir(write, write->dir);
+    if (err == ERR_OK && write->want_name)
+        err = sync_dir(write, write->dir_parent);
+    write->err = err;
+}
+
+static void work_run(struct core_work *work)
+{
+    tail_write_run(CONTAINER_OF(work, struct log_write, work));
+}
+
+/* --- on the core --- */
+
+void tail_write_files(struct log_write *write)
+{
+    for (uint32_t i = 0; i < write->segment_count; i++) {
+        struct write_segment *from = &write->segments[i];
+        struct segment *segment = segment_find(write->log, from->base);
+        if (!segment || !from->file)
+            continue;
+        segment_file_set(write->log, segment, from->file);
+        from->file = NULL;
+    }
+}
+
+static void marks_set(struct log_write *write)
+{
+    for (uint32_t i = 0; i < write->segment_count; i++) {
+        struct segment *segment = segment_find(write->log, write->segments[i].base);
+        if (!segment)
+            continue;
+        if (write->segments[i].want_sync && write->err == ERR_OK)
+            segment->is_dirty = false;
+        if (write->segments[i].is_cut && write->err == ERR_OK)
+            segment->is_cut = true;
+        if (write->want_name && write->err == ERR_OK)
+            segment->is_named = true;
+    }
+}
+
+static void work_done(struct core *core, struct core_work *work)
+{
+    struct log_write *write = CONTAINER_OF(work, struct log_write, work);
+    struct store_log *log = write->log;
+    enum err err = write->err;
+    log->write = NULL;
+    log->home->job_count--;
+    tail_write_files(write);
+    marks_set(write);
+    if (err == ERR_OK) {
+        uint64_t before = log->tail.cached_bytes;
+        tail_written(&log->tail, write->number);
+        tail_cache_account(log, before);
+    } else if (err != ERR_DISK_FULL && err != ERR_NO_MEMORY) {
+        log_offline(log, write->is_sync_failed ? "a sync of a segment failed"
+                                               : "a write to a segment failed");
+    }
+    bool was_checkpoint = write->sync;
+    tail_write_free(write);
+    if (was_checkpoint)
+        checkpoint_written(log, err);
+    log_mark_dirty(log);
+    log_settle_check(log);
+}
+
+static enum err item_add(struct log_write *write, const struct tail_batch *batch)
+{
+    struct segment *segment = segment_find(write->log, batch->segment_base);
+    CHECK(segment);
+    struct write_segment *into = tail_write_segment(write, segment);
+    into->is_written = true;
+    segment->is_dirty = true;
+    buf_ref(batch->bytes.buf);
+    write->items[write->item_count++] =
+        (struct write_item){(uint32_t)(into - write->segments), batch->position, batch->bytes};
+    return ERR_OK;
+}
+
+static enum err items_add(struct log_write *write)
+{
+    struct tail *tail = &write->log->tail;
+    size_t count = (size_t)(tail->committed - tail->written);
+    write->number = tail->committed;
+    write->items = malloc((count + 1) * sizeof(*write->items));
+    if (!write->items)
+        return ERR_NO_MEMORY;
+    enum err err = ERR_OK;
+    for (uint64_t i = tail->written; i < tail->committed && err == ERR_OK; i++) {
+        if (!tail_at(tail, i)->is_written)
+            err = item_add(write, tail_at(tail, i));
+    }
+    return err;
+}
+
+/* Segments that need more than bytes: to be synced, named, cut. */
+static void segments_add(struct log_write *write)
+{
+    struct store_log *log = write->log;
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        struct segment *segment = log->segments[i];
+        bool cut = segment->is_sealed && !segment->is_cut;
+        bool sync = write->sync && (segment->is_dirty || cut);
+        bool open = log->is_direct_wanted && segment->base == log->next.segment_base;
+        if (!sync && !cut && !open)
+            continue;
+        struct write_segment *into = tail_write_segment(write, segment);
+        into->want_sync = sync;
+        into->is_cut = cut;
+        write->want_name = write->want_name || ((write->sync || open) && !segment->is_named);
+        segment->is_dirty = segment->is_dirty || cut;
+        if (cut && segment->index_from == 0 &&
+            index_encode(&segment->index, &into->offsets, &into->times) != ERR_OK)
+            text_clear(&into->offsets);
+    }
+    log->is_direct_wanted = false;
+}
+
+void tail_write_start(struct store_log *log, bool sync)
+{
+    if (log->write || log->state != LOG_OPEN || log->err != ERR_OK)
+        return;
+    struct log_write *write = tail_write_new(log);
+    if (!write)
+        return;
+    write->sync = sync;
+    if (items_add(write) != ERR_OK) {
+        tail_write_free(write);
+        return;
+    }
+    segments_add(write);
+    log->write = write;
+    log->home->job_count++;
+    write->work.run = work_run;
+    write->work.done = work_done;
+    core_work_submit(log->home->core, CORE_LANE_BULK, &write->work);
+}

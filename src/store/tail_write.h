@@ -1,0 +1,69 @@
+// Write-behind and waking of a log: one job on a helper thread at a time.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/text.h"
+#include "store/log.h"
+
+struct write_segment {
+    int64_t base;
+    uint32_t size;             /* what is to be in the file in the end; sealed: it is cut there */
+    struct segment_file *file; /* one reference, NULL: open it */
+    bool is_cut;               /* cut at size */
+    bool want_sync;
+    bool want_name;
+    bool is_written;
+    struct text offsets; /* index files of a sealed segment */
+    struct text times;
+};
+
+struct write_item {
+    uint32_t segment; /* index */
+    uint32_t position;
+    struct buf_range bytes; /* one reference */
+};
+
+struct wake_found {
+    int64_t base;
+    uint64_t size;
+    int64_t modified_ms;
+};
+
+struct log_write {
+    struct core_work work;
+    struct store_log *log;
+    struct os *os;
+    bool is_wake;
+    bool sync;
+    bool want_name;
+    enum err err;
+    bool is_sync_failed;
+    uint64_t number; /* batches below will be written */
+    struct write_segment *segments;
+    uint32_t segment_count;
+    struct write_item *items;
+    uint32_t item_count;
+    char *dir;
+    char *dir_parent;
+    /* wake */
+    const struct log_restore *restores; /* the log's, which rest meanwhile */
+    uint32_t restore_count;
+    struct log_place place;
+    uint8_t *block;
+    struct wake_found *found;
+    uint32_t found_count;
+    uint32_t found_capacity;
+    int64_t start;
+};
+
+struct log_write *tail_write_new(struct store_log *log);
+void tail_write_free(struct log_write *write);
+/* On a helper. */
+NODISCARD enum err tail_write_file(struct log_write *write, struct write_segment *segment);
+void tail_write_run(struct log_write *write);
+/* The segment's place in the job, added when it is not there yet; NULL: out of memory. */
+struct write_segment *tail_write_segment(struct log_write *write, struct segment *segment);
+/* Files that the job opened belong to the segments now. */
+void tail_write_files(struct log_write *write);
+NODISCARD enum err tail_write_all(struct os *os, int fd, struct iovec *parts, int count,
+                                  uint64_t offset);
