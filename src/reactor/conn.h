@@ -44,6 +44,9 @@ struct conn_ops {
     void (*on_close)(struct conn *conn, enum conn_close_reason reason);
     /* May it move to another core now (no request outstanding)? NULL: never. */
     bool (*can_move)(struct conn *conn);
+    /* It is about to move: called on the core that it leaves, after can_move said yes; timers that
+     * the room set for it there are cancelled here. May be NULL. */
+    void (*on_leave)(struct conn *conn);
     /* It has arrived on another core (conn_core says which); called before any input there. */
     void (*on_move)(struct conn *conn, struct core *from);
     /* The server drains: finish what is in flight, then conn_close. NULL: closed at once. */
@@ -88,6 +91,10 @@ const struct sockaddr_storage *conn_peer_address(const struct conn *conn);
 bool conn_write(struct conn *conn, struct slice bytes);
 /* Takes one reference of take_range.buf; nothing is copied. */
 bool conn_write_buf(struct conn *conn, struct buf_range take_range);
+/* For what several connections get alike: adds a reference of its own, copies even small ranges
+ * only when the peer does not read, and a range that continues the one before it is joined to that.
+ */
+bool conn_write_shared(struct conn *conn, struct buf_range range);
 /* Takes one reference of take_file; sent with sendfile. */
 bool conn_write_file(struct conn *conn, struct conn_file *take_file, uint64_t offset, size_t size);
 /* Bytes queued and not yet accepted by the kernel. */

@@ -46,6 +46,8 @@ bool conn_move(struct conn *conn, unsigned to)
     conn->wish = 0;
     if (to == core->id || !conn_can_move(conn))
         return false;
+    if (conn->ops->on_leave)
+        conn->ops->on_leave(conn);
     conn_detach(conn);
     metric_add(&core->metrics.moved_out, 1);
     conn->moved_from = core;

@@ -139,6 +139,22 @@ bool conn_write_buf(struct conn *conn, struct buf_range take_range)
     return is_written;
 }
 
+bool conn_write_shared(struct conn *conn, struct buf_range range)
+{
+    if (conn->phase != CONN_OPEN)
+        return false;
+    if (conn->is_blocked && range.size <= CONN_COPY_BLOCKED_MAX)
+        return conn_write(conn, buf_range_slice(range));
+    struct conn_segment *tail = output_tail(conn);
+    if (!tail || tail->buf != range.buf || tail->offset + tail->size != range.offset)
+        return output_push(
+            conn, (struct conn_segment){buf_ref(range.buf), NULL, range.offset, range.size});
+    tail->size += range.size;
+    conn->out_size += range.size;
+    conn_output_queue_flush(conn);
+    return true;
+}
+
 bool conn_write_file(struct conn *conn, struct conn_file *take_file, uint64_t offset, size_t size)
 {
     struct conn_segment segment = {NULL, take_file, offset, size};
