@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "broker/store_fixture.h"
+#include "kafka/conn.h"
 #include "kafka/error.h"
 #include "kafka/kafka.h"
 #include "kafka/state.h"
@@ -195,6 +196,12 @@ static inline struct slice peer_recv(struct peer *p, int16_t key, int16_t versio
     return slice_make(frame + start, size - start);
 }
 
+static inline void peer_decode(struct peer *p, struct slice body, int16_t version,
+                               peer_decode_fn decode, void *out)
+{
+    assert_int_equal(decode(body, version, &p->arena, out), ERR_OK);
+}
+
 #define PEER_ENCODE(name) ((peer_encode_fn)(void (*)(void))kafka_##name##_request_encode)
 #define PEER_DECODE(name) ((peer_decode_fn)(void (*)(void))kafka_##name##_response_decode)
 
@@ -202,10 +209,8 @@ static inline struct slice peer_recv(struct peer *p, int16_t key, int16_t versio
     peer_send(p, KAFKA_API_##KEY, version, PEER_ENCODE(name),                                      \
               1 ? (request) : (struct kafka_##name##_request *)0)
 #define PEER_RECV(p, KEY, name, version, number, response)                                         \
-    assert_int_equal(PEER_DECODE(name)(peer_recv(p, KAFKA_API_##KEY, version, number), version,    \
-                                       &(p)->arena,                                                \
-                                       1 ? (response) : (struct kafka_##name##_response *)0),      \
-                     ERR_OK)
+    peer_decode(p, peer_recv(p, KAFKA_API_##KEY, version, number), version, PEER_DECODE(name),     \
+                1 ? (response) : (struct kafka_##name##_response *)0)
 #define PEER_ASK(p, KEY, name, version, request, response)                                         \
     do {                                                                                           \
         PEER_SEND(p, KEY, name, version, request);                                                 \
