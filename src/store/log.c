@@ -33,6 +33,7 @@ static void lists_init(struct store_log *log)
     list_init(&log->done_entries);
     list_init(&log->reads);
     list_init(&log->jobs);
+    list_init(&log->lookups);
     list_init(&log->dirty_node);
     list_init(&log->finished_node);
     list_init(&log->live_node);
@@ -167,8 +168,9 @@ bool log_is_quiet(const struct store_log *log)
 {
     return list_empty(&log->queue) && log->inflight_count == 0 && !log->write &&
            log->checkpoint_state == LOG_CP_NONE && list_empty(&log->jobs) &&
-           log->unlink_count == 0 && list_empty(&log->reads) && list_empty(&log->done_appends) &&
-           list_empty(&log->done_entries) && list_empty(&log->duplicates);
+           list_empty(&log->lookups) && log->unlink_count == 0 && list_empty(&log->reads) &&
+           list_empty(&log->done_appends) && list_empty(&log->done_entries) &&
+           list_empty(&log->duplicates);
 }
 
 void log_settle_check(struct store_log *log)

@@ -199,8 +199,8 @@ struct store_log {
     struct list done_appends;
     struct list done_entries; /* control entries */
     struct list reads;        /* store_read that wait for the log to wake */
-    struct list lookups;
-    struct list jobs; /* read_job */
+    struct list lookups;      /* find_job, likewise */
+    struct list jobs;         /* read_job */
 
     struct list dirty_node;
     struct list finished_node;
@@ -402,6 +402,9 @@ void store_damage_add(struct store *store, struct core *core, const struct store
 NODISCARD enum err read_open(struct store_log *log, struct store_read *read);
 void read_wake(struct store_log *log);
 void read_fail_all(struct store_log *log, enum err err);
+
+/* --- log_find.c --- */
+void log_find_wake(struct store_log *log);
 
 /* --- log_retain.c --- */
 void log_retain_unlink(struct store_log *log);

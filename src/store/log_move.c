@@ -68,6 +68,12 @@ void store_log_attach(struct store_log *log, struct core *core)
     list_push_back(&log->home->all, &log->all_node);
 }
 
+/* Only replication truncates; there is none yet. */
+void store_log_truncate(struct store_log *log, int64_t offset, store_done_fn done, void *arg)
+{
+    done(arg, offset >= log->end ? ERR_OK : ERR_UNSUPPORTED);
+}
+
 /* --- deletion --- */
 
 static void removal_found(void *arg, const char *name, bool is_directory)

@@ -6,7 +6,7 @@
 
 #include "base/endian.h"
 #include "record/build.h"
-#include "store/read_file.h"
+#include "store/read.h"
 
 #define READ_BUFFER_MIN (64u << 10)
 #define READ_BUFFER_MAX (8u << 20)
@@ -21,6 +21,7 @@ struct read_job {
     struct read_window window;
     struct segment_file *file; /* one reference; NULL: open it */
     bool has_index;            /* the segment's index is complete */
+    bool is_indexed;           /* index is set */
     uint32_t index_to;
     struct index index; /* out, when !has_index */
     struct read_step step;
@@ -266,21 +267,26 @@ static bool has_holes(const struct store_log *log, const struct store_read *read
 
 /* --- from a segment, on the helper --- */
 
+enum err read_segment_open(struct os *os, const char *path, struct segment_file **out)
+{
+    int fd = segment_open_path(os, "", path, false);
+    if (fd < 0)
+        return err_from_errno(-fd);
+    *out = segment_file_new(os, fd);
+    if (*out)
+        return ERR_OK;
+    os->ops->close(os, fd);
+    return ERR_NO_MEMORY;
+}
+
 static enum err job_open(struct read_job *job)
 {
-    struct os *os = job->window.os;
-    if (!job->file) {
-        int fd = segment_open_path(os, "", job->path, false);
-        if (fd < 0)
-            return err_from_errno(-fd);
-        job->file = segment_file_new(os, fd);
-        if (!job->file) {
-            os->ops->close(os, fd);
-            return ERR_NO_MEMORY;
-        }
-    }
-    job->window.fd = job->file->file.fd;
-    return ERR_OK;
+    enum err err = ERR_OK;
+    if (!job->file)
+        err = read_segment_open(job->window.os, job->path, &job->file);
+    if (err == ERR_OK)
+        job->window.fd = job->file->file.fd;
+    return err;
 }
 
 static void damage_note(struct read_job *job, int64_t first, int64_t next)
@@ -400,6 +406,7 @@ static void segment_run(struct core_work *work)
     enum err err = job_open(job);
     if (err == ERR_OK && !job->has_index) {
         err = read_file_index(&job->window, &job->scope, job->path, job->index_to, &job->index);
+        job->is_indexed = err == ERR_OK;
         if (err == ERR_OK && job->offset > job->scope.base)
             job->step.position = index_position(&job->index, job->scope.base, job->offset);
         job->step.expected = job->step.position == 0 ? job->scope.base : -1;
@@ -413,8 +420,7 @@ static void segment_run(struct core_work *work)
 
 /* --- back on the core --- */
 
-/* The older part of a segment's index, put in front of what was added since. */
-static void index_install(struct segment *segment, struct index *older, uint32_t to)
+void read_index_install(struct segment *segment, struct index *older, uint32_t to)
 {
     if (segment->index_from != to)
         return;
@@ -453,8 +459,8 @@ static void job_results(struct read_job *job)
         return;
     atomic_fetch_add(&job->file->file.refs, 1);
     segment_file_set(log, segment, job->file);
-    if (!job->has_index && job->index.count > 0)
-        index_install(segment, &job->index, job->index_to);
+    if (job->is_indexed)
+        read_index_install(segment, &job->index, job->index_to);
 }
 
 static enum err chunk_take(struct read_job *job)
@@ -526,9 +532,8 @@ static void segment_done(struct core *core, struct core_work *work)
         finish(read, err);
 }
 
-static bool scope_fill(struct store_log *log, struct read_job *job, const struct segment *segment)
+bool read_scope_fill(struct store_log *log, const struct segment *segment, struct read_scope *scope)
 {
-    struct read_scope *scope = &job->scope;
     scope->base = segment->base;
     scope->limit = segment->size;
     scope->offset_end = log->committed;
@@ -565,7 +570,7 @@ static enum err from_segment(struct store_log *log, struct store_read *read, int
         return ERR_BUSY;
     size_t size = MIN(MAX(read->size_max, READ_BUFFER_MIN), READ_BUFFER_MAX);
     job->buffer = buf_pool_get(core_buffers(log->home->core), MAX(size, buffer_size));
-    if (!job->buffer || !scope_fill(log, job, segment)) {
+    if (!job->buffer || !read_scope_fill(log, segment, &job->scope)) {
         job_free(job);
         return ERR_BUSY;
     }
@@ -619,6 +624,7 @@ void read_wake(struct store_log *log)
         if (err != ERR_AGAIN)
             finish(read, err);
     }
+    log_find_wake(log);
 }
 
 void read_fail_all(struct store_log *log, enum err err)
@@ -626,6 +632,7 @@ void read_fail_all(struct store_log *log, enum err err)
     struct list *node;
     while ((node = list_pop_front(&log->reads)))
         finish(LIST_ENTRY(node, struct store_read, node), err);
+    log_find_wake(log);
 }
 
 void store_read_cancel(struct store_log *log, struct store_read *read)

@@ -173,10 +173,9 @@ enum err read_file_resync(struct read_window *window, const struct read_scope *s
 
 /* --- indexes --- */
 
-static enum err walk(struct read_window *window, const struct read_scope *scope, uint32_t to,
-                     struct index *out)
+static enum err walk(struct read_window *window, const struct read_scope *scope,
+                     struct read_step step, uint32_t to, struct index *out)
 {
-    struct read_step step = {0, scope->base};
     enum err err = ERR_OK;
     while (err == ERR_OK && step.position < to) {
         struct batch_header header;
@@ -239,8 +238,13 @@ enum err read_file_index(struct read_window *window, const struct read_scope *sc
             batch_last_offset(&header) != scope->base + last->offset_delta)
             err = ERR_CORRUPT;
     }
-    if (err == ERR_OK)
-        return ERR_OK;
-    index_deinit(out);
-    return walk(window, scope, to, out);
+    if (err != ERR_OK) {
+        index_deinit(out);
+        return walk(window, scope, (struct read_step){0, scope->base}, to, out);
+    }
+    /* behind the last entry the greatest timestamp is still to be found, without new entries */
+    struct read_scope rest = *scope;
+    rest.index_interval = UINT32_MAX;
+    uint32_t from = out->count ? out->entries[out->count - 1].position : 0;
+    return walk(window, &rest, (struct read_step){from, -1}, to, out);
 }

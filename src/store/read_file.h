@@ -30,7 +30,7 @@ struct read_step {
 
 /* Bytes [position, position + size) in memory; short at the end of the file. Negative errno. */
 ssize_t read_file_get(struct read_window *window, uint64_t position, uint32_t size,
-                        const uint8_t **out);
+                      const uint8_t **out);
 /* The header at the step's position, plausible and at the offset that is expected: OK. CORRUPT.
  * NOT_FOUND: the limit is reached. Others: the file cannot be read. The batch is not looked at. */
 NODISCARD enum err read_file_header(struct read_window *window, const struct read_scope *scope,

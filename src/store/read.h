@@ -1,0 +1,13 @@
+// What jobs that read segments share on the core.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "store/read_file.h"
+
+/* What may be read of a segment now. False: out of memory. */
+NODISCARD bool read_scope_fill(struct store_log *log, const struct segment *segment,
+                               struct read_scope *out);
+/* The older part of a segment's index, [0, to), goes in front of what was added since. */
+void read_index_install(struct segment *segment, struct index *older, uint32_t to);
+/* On a helper: a file for the path, with one reference. */
+NODISCARD enum err read_segment_open(struct os *os, const char *path, struct segment_file **out);
