@@ -227,10 +227,14 @@ static void reads_see_what_is_durable(void **state)
 
 /* --- the store is busy ------------------------------------------------------------------------ */
 
+static void nothing_fn(struct core *core, void *arg)
+{
+}
+
 #define WAITING 20
 struct crowd {
     struct fixture_append appends[WAITING];
-    struct buf_range batch;
+    struct buf_range batches[2]; /* in turns */
     unsigned done;
     unsigned failed;
     bool in_order;
@@ -253,29 +257,69 @@ static void crowd_fn(struct core *core, void *arg)
     for (unsigned i = 0; i < WAITING; i++) {
         struct fixture_append *a = &crowd.appends[i];
         *a = (struct fixture_append){.topic = "t"};
-        a->append.batch = crowd.batch;
+        a->append.batch = crowd.batches[i % 2];
         a->append.call.done = crowd_done;
         fixture_append_fn(core, a);
     }
 }
 
-static void what_the_store_cannot_take_waits_in_order(void **state)
+static void crowd_init(uint16_t attributes)
 {
-    struct fixture *f = started(NULL, NULL);
     memset(&crowd, 0, sizeof(crowd));
     sem_init(&crowd.sem, 0, 0);
     crowd.in_order = true;
-    crowd.batch = batch_of(1, 10);
-    atomic_store(&f->store.is_busy, true);
-    fixture_on(f, 1, crowd_fn, NULL);
-    assert_int_equal(sem_trywait(&crowd.sem), -1);
-    atomic_store(&f->store.is_busy, false);
+    crowd.batches[0] = batch_of(1, 100000);
+    crowd.batches[1] = fixture_batch(&(struct fixture_batch_options){1, 10, wall_ms(), attributes});
+}
+
+static void crowd_end(void)
+{
     while (sem_wait(&crowd.sem) != 0) {
     }
     assert_int_equal(crowd.failed, 0);
     assert_true(crowd.in_order);
-    buf_unref(crowd.batch.buf);
+    buf_unref(crowd.batches[0].buf);
+    buf_unref(crowd.batches[1].buf);
     sem_destroy(&crowd.sem);
+}
+
+struct late {
+    struct fixture *f;
+    struct fixture_append a;
+};
+
+static void late_fn(struct core *core, void *arg)
+{
+    struct late *late = arg;
+    atomic_store(&late->f->store.is_busy, false);
+    fixture_append_fn(core, &late->a);
+}
+
+/* Also one that comes when there is room again, but others still wait. */
+static void what_the_store_cannot_take_waits_in_order(void **state)
+{
+    struct fixture *f = started(NULL, NULL);
+    crowd_init(0);
+    struct late late = {f, {.topic = "t"}};
+    late.a.append.batch = batch_of(1, 10);
+    atomic_store(&f->store.is_busy, true);
+    fixture_on(f, 1, crowd_fn, NULL);
+    fixture_on(f, 0, nothing_fn, NULL);
+    assert_int_equal(sem_trywait(&crowd.sem), -1);
+    assert_int_equal(fixture_call(f, 0, &late.a.append.call, late_fn, &late), ERR_OK);
+    assert_int_equal(late.a.append.base_offset, WAITING);
+    buf_unref(late.a.append.batch.buf);
+    crowd_end();
+    fixture_free(f);
+}
+
+/* Every other batch has the codec already, and must not overtake those that wait for theirs. */
+static void compression_keeps_the_order(void **state)
+{
+    struct fixture *f = started("compression.type", "zstd");
+    crowd_init(BATCH_CODEC_ZSTD);
+    fixture_on(f, 1, crowd_fn, NULL);
+    crowd_end();
     fixture_free(f);
 }
 
@@ -297,10 +341,7 @@ static void a_drain_waits_for_appends_and_refuses_new_ones(void **state)
 {
     struct fixture *f = started(NULL, NULL);
     struct fixture_append a = {.topic = "t"};
-    memset(&crowd, 0, sizeof(crowd));
-    sem_init(&crowd.sem, 0, 0);
-    crowd.in_order = true;
-    crowd.batch = batch_of(1, 10);
+    crowd_init(0);
     atomic_store(&f->store.is_held, true);
     fixture_on(f, 1, crowd_fn, NULL);
     fixture_on(f, 0, drain_fn, f);
@@ -312,8 +353,7 @@ static void a_drain_waits_for_appends_and_refuses_new_ones(void **state)
     assert_int_equal(fixture_append(f, 0, &a, batch_of(1, 1)), ERR_CLOSED);
     assert_int_equal(fixture_append(f, 1, &a, batch_of(1, 1)), ERR_CLOSED);
     assert_int_equal(fixture_create(f, 1, "late", 1), ERR_CLOSED);
-    buf_unref(crowd.batch.buf);
-    sem_destroy(&crowd.sem);
+    crowd_end();
     fixture_free(f);
 }
 
@@ -332,6 +372,7 @@ int main(void)
         cmocka_unit_test(compression_type_is_what_lies_in_the_log),
         cmocka_unit_test(reads_see_what_is_durable),
         cmocka_unit_test(what_the_store_cannot_take_waits_in_order),
+        cmocka_unit_test(compression_keeps_the_order),
         cmocka_unit_test(a_drain_waits_for_appends_and_refuses_new_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
