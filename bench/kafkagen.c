@@ -552,25 +552,23 @@ static void ready_await(struct gen *gen, bool is_produce, uint64_t until_ns)
     link_close(&link);
 }
 
-/* From --since on, until ApiVersions is answered and until a record is acknowledged. */
+/* Prints when ApiVersions was answered, and when a record was acknowledged (0: none was sent), by
+ * the monotonic clock. */
 static void run_ready(struct gen *gen)
 {
     const struct options *options = &gen->options;
-    uint64_t since_ns = options->since ? options->since : stats_now_ns();
-    uint64_t until_ns = stats_now_ns() + options->seconds * 1000000000u;
+    uint64_t until_ns = stats_now_ns() + options->seconds * 1000000000u, produced_ns = 0;
     struct frames_shape shape = shape_of(gen);
     shape.spread = 1;
     gen->produce = frames_produce_new(&shape, 1);
     ready_await(gen, false, until_ns);
-    double answers_ms = (double)(stats_now_ns() - since_ns) / 1e6, produces_ms = 0;
+    uint64_t answered_ns = stats_now_ns();
     if (strcmp(options->topic, "-") != 0) {
         ready_await(gen, true, until_ns);
-        produces_ms = (double)(stats_now_ns() - since_ns) / 1e6;
+        produced_ns = stats_now_ns();
     }
-    if (options->json)
-        printf("{\"answers_ms\": %.2f, \"produces_ms\": %.2f}\n", answers_ms, produces_ms);
-    else
-        printf("answers after %.2f ms, produces after %.2f ms\n", answers_ms, produces_ms);
+    printf("{\"answers_at_ns\": %llu, \"produces_at_ns\": %llu}\n", (unsigned long long)answered_ns,
+           (unsigned long long)produced_ns);
 }
 
 /* Rewrites 4 KiB blocks of a file that was written before, with an fdatasync each. */

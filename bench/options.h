@@ -28,7 +28,6 @@
     NUMBER(count, 0, "requests; 0: no limit")                                                      \
     NUMBER(seconds, 3, "to go on for, 0: no limit; ready: to wait at most")                        \
     NUMBER(warm, 0, "requests before the measurement")                                             \
-    NUMBER(since, 0, "ready: the monotonic clock in ns when the start began; 0: now")              \
     TEXT(file, "fsync.data", "fsync: the file that is written")                                    \
     NUMBER(json, 0, "1: print JSON")
 
