@@ -5,19 +5,27 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 #include <pthread.h>
 #include <semaphore.h>
 
 #include "broker/state.h"
+#ifndef FIXTURE_REAL_STORE
 #include "broker/store_fixture.h"
+#endif
 #include "record/build.h"
 
 struct fixture {
     struct budget budget;
     struct reactor *reactor;
+#ifdef FIXTURE_REAL_STORE
+    struct store *store;
+    const char *dir;
+#else
     struct store store;
+#endif
     struct broker *broker;
     struct broker_settings settings;
     unsigned core_count;
@@ -32,6 +40,30 @@ static inline void *fixture_main(void *arg)
     return NULL;
 }
 
+#ifdef FIXTURE_REAL_STORE
+static inline struct store *fixture_store_open(struct fixture *f)
+{
+    struct diag diag = {0};
+    struct store_options options = {.reactor = f->reactor,
+                                    .os = os_posix(),
+                                    .data_dir = f->dir,
+                                    .journal_size_max_bytes = 32 << 20,
+                                    .journal_piece_bytes = 1 << 20,
+                                    .direct_size_min_bytes = 1 << 20,
+                                    .cache_size_max_bytes = 16 << 20,
+                                    .open_files_max = 64};
+    if (store_open(&options, &f->store, &diag) != ERR_OK)
+        fail_msg("%s", diag.text);
+    return f->store;
+}
+#else
+static inline struct store *fixture_store_open(struct fixture *f)
+{
+    f->store.reactor = f->reactor;
+    return &f->store;
+}
+#endif
+
 static inline void fixture_start(struct fixture *f)
 {
     struct diag diag = {0};
@@ -43,21 +75,20 @@ static inline void fixture_start(struct fixture *f)
         .buffers_keep_bytes = 1 << 20,
     };
     assert_int_equal(reactor_open(&options, &f->reactor), ERR_OK);
-    f->store.reactor = f->reactor;
     struct broker_options broker = {
         .reactor = f->reactor,
-        .store = &f->store,
+        .store = fixture_store_open(f),
         .os = os_posix(),
         .settings = &f->settings,
         .data_dir = "/",
     };
     if (broker_open(&broker, &f->broker, &diag) != ERR_OK)
         fail_msg("%s", diag.text);
-    assert_true(f->store.is_claimed);
     assert_int_equal(pthread_create(&f->thread, NULL, fixture_main, f), 0);
 }
 
-static struct fixture *fixture_new(unsigned core_count)
+#ifndef FIXTURE_REAL_STORE
+static inline struct fixture *fixture_new(unsigned core_count)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     budget_init(&f->budget, 256 << 20);
@@ -66,6 +97,7 @@ static struct fixture *fixture_new(unsigned core_count)
     f->core_count = core_count;
     sem_init(&f->sem, 0, 0);
     fixture_start(f);
+    assert_true(f->store.is_claimed);
     return f;
 }
 
@@ -87,6 +119,7 @@ static inline void fixture_free(struct fixture *f)
     sem_destroy(&f->sem);
     free(f);
 }
+#endif
 
 /* --- doing something on a core and waiting for it --- */
 
