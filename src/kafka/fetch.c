@@ -230,8 +230,8 @@ static bool session_open(struct fetch *fetch)
 {
     struct kafka_request *request = fetch->request;
     struct kafka_session *session =
-        kafka_sessions_new(&kafka_core(request->core)->sessions, asked_count(&fetch->asked),
-                           core_now_ns(request->core), core_random(request->core));
+        kafka_session_cache_new(&kafka_core(request->core)->sessions, asked_count(&fetch->asked),
+                                core_now_ns(request->core), core_random(request->core));
     if (!session)
         return parts_from_request(fetch);
     session->by_id = by_id(request);
@@ -280,7 +280,7 @@ static bool session_continue(struct fetch *fetch)
 {
     struct kafka_request *request = fetch->request;
     struct kafka_session *session =
-        kafka_sessions_find(&kafka_core(request->core)->sessions, fetch->asked.session_id);
+        kafka_session_cache_find(&kafka_core(request->core)->sessions, fetch->asked.session_id);
     int16_t code = KAFKA_NONE;
     if (!session)
         code = KAFKA_FETCH_SESSION_ID_NOT_FOUND;
@@ -312,9 +312,9 @@ static bool fetch_parts(struct fetch *fetch)
     if (!whole)
         return session_continue(fetch);
     struct kafka_session *old =
-        asked->session_id
-            ? kafka_sessions_find(&kafka_core(fetch->request->core)->sessions, asked->session_id)
-            : NULL;
+        asked->session_id ? kafka_session_cache_find(&kafka_core(fetch->request->core)->sessions,
+                                                     asked->session_id)
+                          : NULL;
     if (old)
         kafka_session_drop(old);
     return asked->session_epoch == KAFKA_SESSION_EPOCH_FINAL ? parts_from_request(fetch)

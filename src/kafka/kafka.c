@@ -28,8 +28,8 @@ enum err kafka_open(const struct kafka_options *options, struct kafka **out)
         struct core *core = reactor_core(options->reactor, i);
         int slots = broker_settings_now(core)->max_incremental_fetch_session_cache_slots;
         cores[i].kafka = kafka;
-        kafka_sessions_init(&cores[i].sessions, reactor_budget(options->reactor),
-                            ((size_t)slots + count - 1) / count, core_random(core));
+        kafka_session_cache_init(&cores[i].sessions, reactor_budget(options->reactor),
+                                 ((size_t)slots + count - 1) / count, core_random(core));
         list_init(&cores[i].free_requests);
         core_slot_set(core, CORE_SLOT_KAFKA, &cores[i]);
     }
@@ -41,7 +41,7 @@ void kafka_close(struct kafka *kafka)
 {
     unsigned count = reactor_core_count(kafka->options.reactor);
     for (unsigned i = 0; i < count; i++) {
-        kafka_sessions_deinit(&kafka->cores[i].sessions);
+        kafka_session_cache_deinit(&kafka->cores[i].sessions);
         struct list *node;
         while ((node = list_pop_front(&kafka->cores[i].free_requests)) != NULL) {
             struct kafka_request *request = LIST_ENTRY(node, struct kafka_request, node);

@@ -8,15 +8,15 @@
 
 /* --- the cache -------------------------------------------------------------------------------- */
 
-void kafka_sessions_init(struct kafka_sessions *sessions, struct budget *budget, size_t count_max,
-                         uint64_t seed)
+void kafka_session_cache_init(struct kafka_sessions *sessions, struct budget *budget,
+                              size_t count_max, uint64_t seed)
 {
     *sessions = (struct kafka_sessions){.budget = budget, .count_max = count_max};
     map_init(&sessions->map, seed);
     list_init(&sessions->list);
 }
 
-void kafka_sessions_deinit(struct kafka_sessions *sessions)
+void kafka_session_cache_deinit(struct kafka_sessions *sessions)
 {
     struct list *node;
     while ((node = list_first(&sessions->list)) != NULL)
@@ -24,7 +24,7 @@ void kafka_sessions_deinit(struct kafka_sessions *sessions)
     map_deinit(&sessions->map);
 }
 
-struct kafka_session *kafka_sessions_find(struct kafka_sessions *sessions, int32_t id)
+struct kafka_session *kafka_session_cache_find(struct kafka_sessions *sessions, int32_t id)
 {
     return map_get_u64(&sessions->map, (uint64_t)id);
 }
@@ -48,8 +48,8 @@ static struct kafka_session *sessions_victim(struct kafka_sessions *sessions, si
     return victim;
 }
 
-struct kafka_session *kafka_sessions_new(struct kafka_sessions *sessions, size_t count,
-                                         uint64_t now_ns, uint64_t random)
+struct kafka_session *kafka_session_cache_new(struct kafka_sessions *sessions, size_t count,
+                                              uint64_t now_ns, uint64_t random)
 {
     if (sessions->count >= sessions->count_max) {
         struct kafka_session *victim = sessions_victim(sessions, count, now_ns);
@@ -58,7 +58,7 @@ struct kafka_session *kafka_sessions_new(struct kafka_sessions *sessions, size_t
         kafka_session_drop(victim);
     }
     int32_t id = (int32_t)(random & INT32_MAX);
-    while (id == 0 || kafka_sessions_find(sessions, id))
+    while (id == 0 || kafka_session_cache_find(sessions, id))
         id = id == INT32_MAX ? 1 : id + 1;
     if (!budget_charge(sessions->budget, sizeof(struct kafka_session)))
         return NULL;

@@ -1,5 +1,4 @@
-// Fetch sessions: what a consumer fetches again and again, remembered so that requests name only
-// changes. KIP-227.
+// Fetch sessions: what a consumer fetches is remembered, so that requests name only changes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -8,6 +7,7 @@
 #include "base/map.h"
 #include "base/uuid.h"
 
+/* KIP-227. */
 #define KAFKA_SESSION_EPOCH_INITIAL 0
 #define KAFKA_SESSION_EPOCH_FINAL   (-1)
 /* A session that was not used for so long makes room for others. */
@@ -59,16 +59,16 @@ struct kafka_sessions {
     size_t count_max;
 };
 
-void kafka_sessions_init(struct kafka_sessions *sessions, struct budget *budget, size_t count_max,
-                         uint64_t seed);
+void kafka_session_cache_init(struct kafka_sessions *sessions, struct budget *budget,
+                              size_t count_max, uint64_t seed);
 /* No request is in flight. */
-void kafka_sessions_deinit(struct kafka_sessions *sessions);
+void kafka_session_cache_deinit(struct kafka_sessions *sessions);
 /* NULL when there is none (any more). */
-struct kafka_session *kafka_sessions_find(struct kafka_sessions *sessions, int32_t id);
+struct kafka_session *kafka_session_cache_find(struct kafka_sessions *sessions, int32_t id);
 /* A session for count partitions, held by the caller, or NULL when there is no room: all slots hold
  * sessions that are in use and no smaller. id: random. */
-struct kafka_session *kafka_sessions_new(struct kafka_sessions *sessions, size_t count,
-                                         uint64_t now_ns, uint64_t random);
+struct kafka_session *kafka_session_cache_new(struct kafka_sessions *sessions, size_t count,
+                                              uint64_t now_ns, uint64_t random);
 
 struct kafka_session *kafka_session_ref(struct kafka_session *session);
 void kafka_session_unref(struct kafka_session *session);

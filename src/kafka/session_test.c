@@ -18,12 +18,12 @@ struct cache {
 static void cache_open(struct cache *cache, size_t count_max)
 {
     budget_init(&cache->budget, 1 << 20);
-    kafka_sessions_init(&cache->sessions, &cache->budget, count_max, 7);
+    kafka_session_cache_init(&cache->sessions, &cache->budget, count_max, 7);
 }
 
 static void cache_close(struct cache *cache)
 {
-    kafka_sessions_deinit(&cache->sessions);
+    kafka_session_cache_deinit(&cache->sessions);
     assert_int_equal(budget_used(&cache->budget), 0);
 }
 
@@ -31,7 +31,7 @@ static void cache_close(struct cache *cache)
 static struct kafka_session *session_of(struct cache *cache, size_t count, uint64_t now_ns)
 {
     struct kafka_session *session =
-        kafka_sessions_new(&cache->sessions, count, now_ns, now_ns * 31 + 5);
+        kafka_session_cache_new(&cache->sessions, count, now_ns, now_ns * 31 + 5);
     if (!session)
         return NULL;
     for (size_t i = 0; i < count; i++) {
@@ -55,12 +55,12 @@ static void a_session_is_found_until_it_is_dropped(void **state)
     int32_t id = session->id;
     assert_true(id > 0);
     assert_int_equal(session->epoch, 1);
-    assert_ptr_equal(kafka_sessions_find(&cache.sessions, id), session);
-    assert_null(kafka_sessions_find(&cache.sessions, id + 1));
+    assert_ptr_equal(kafka_session_cache_find(&cache.sessions, id), session);
+    assert_null(kafka_session_cache_find(&cache.sessions, id + 1));
     kafka_session_ref(session);
     kafka_session_drop(session);
     kafka_session_drop(session);
-    assert_null(kafka_sessions_find(&cache.sessions, id));
+    assert_null(kafka_session_cache_find(&cache.sessions, id));
     assert_int_equal(session->count, 2);
     kafka_session_unref(session);
     cache_close(&cache);
@@ -163,8 +163,8 @@ static void a_full_cache_gives_up_who_is_idle(void **state)
     assert_null(session_of(&cache, 9, 100 * SECOND)); /* larger, but nobody is old */
     kafka_session_use(a, 110 * SECOND);
     assert_non_null(session_of(&cache, 1, 125 * SECOND));
-    assert_non_null(kafka_sessions_find(&cache.sessions, a_id));
-    assert_null(kafka_sessions_find(&cache.sessions, b_id));
+    assert_non_null(kafka_session_cache_find(&cache.sessions, a_id));
+    assert_null(kafka_session_cache_find(&cache.sessions, b_id));
     cache_close(&cache);
 }
 
@@ -182,7 +182,7 @@ static void a_full_cache_prefers_the_larger_of_the_old(void **state)
     assert_null(session_of(&cache, 3, 200 * SECOND));
     small->busy = false;
     assert_non_null(session_of(&cache, 3, 200 * SECOND));
-    assert_null(kafka_sessions_find(&cache.sessions, small_id));
+    assert_null(kafka_session_cache_find(&cache.sessions, small_id));
     cache_close(&cache);
 }
 

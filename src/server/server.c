@@ -162,6 +162,18 @@ static enum err open_broker(struct server *server, struct diag *diag)
     return err;
 }
 
+/* Puts the address before the words of why nobody can listen there. */
+static void name_listener(const struct server_address *address, struct diag *diag)
+{
+    struct diag why = *diag;
+    struct text name;
+    text_init(&name);
+    server_address_add(&name, &address->socket);
+    if (!name.failed)
+        diag_set(diag, "cannot listen for Kafka on %s: %s", name.data, why.text);
+    text_deinit(&name);
+}
+
 static enum err open_kafka(struct server *server, struct diag *diag)
 {
     const struct server_settings *settings = server->options.settings;
@@ -181,6 +193,8 @@ static enum err open_kafka(struct server *server, struct diag *diag)
         err = kafka_listen(server->kafka, &address->socket, address->socket_size,
                            &server->listeners[i], diag);
         server->listener_count += err == ERR_OK;
+        if (err)
+            name_listener(address, diag);
     }
     return err;
 }

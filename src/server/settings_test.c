@@ -275,6 +275,19 @@ static int teardown(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void the_log_level_is_a_word(void **state)
+{
+    struct fixture fixture = {.file = "log_level: debug"};
+    assert_int_equal(load(&fixture, ""), ERR_OK);
+    assert_int_equal(fixture.settings.log_level, LOG_INFO);
+    assert_int_equal(load(&fixture, "-c leat.conf"), ERR_OK);
+    assert_int_equal(fixture.settings.log_level, LOG_DEBUG);
+    assert_int_equal(load(&fixture, "-c leat.conf --log-level warn"), ERR_OK);
+    assert_int_equal(fixture.settings.log_level, LOG_WARN);
+    assert_int_equal(load(&fixture, "--log-level loud"), ERR_INVALID);
+    server_settings_deinit(&fixture.settings);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +300,7 @@ int main(void)
         TEST(test_values_outside_their_limits),
         TEST(test_what_is_not_there_is_refused_by_name),
         TEST(test_a_key_that_is_only_a_variable_is_fine),
+        cmocka_unit_test(the_log_level_is_a_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
