@@ -37,7 +37,8 @@ bool wire_nats_headers_find(struct slice block, const char *name, struct slice *
 size_t wire_nats_headers_strip(struct slice block, struct slice name, bool is_prefix, uint8_t *out);
 
 /* Building: begin, any number of adds, end. Errors stick in the writer. status 0: none;
- * description null: none. An add with bytes that would end the line early sets ERR_INVALID. */
+ * description null: none. An add whose name or value
+ * _check would refuse sets ERR_INVALID. */
 void wire_nats_headers_begin(struct wire_writer *writer, int status, struct slice description);
 void wire_nats_headers_add(struct wire_writer *writer, struct slice name, struct slice value);
 void wire_nats_headers_end(struct wire_writer *writer);
