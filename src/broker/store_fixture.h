@@ -31,6 +31,8 @@ struct store {
     _Atomic unsigned logs; /* that exist */
     _Atomic unsigned deleted;
     bool is_claimed;
+    bool is_keeping; /* batches outlive their log, for the next one of the same key */
+    struct fixture_kept *kept;
 };
 
 struct fixture_batch {
@@ -38,6 +40,15 @@ struct fixture_batch {
     uint32_t size;
     int64_t base;
     int64_t next;
+};
+
+struct fixture_kept {
+    struct fixture_kept *next;
+    struct store_log_key key;
+    struct fixture_batch *batches;
+    size_t count;
+    int64_t start;
+    int64_t end;
 };
 
 struct store_log {
@@ -109,6 +120,13 @@ static void fixture_store_init(struct store *store)
     map_init(&store->facts, 1);
 }
 
+static void fixture_batches_free(struct fixture_batch *batches, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(batches[i].bytes);
+    free(batches);
+}
+
 static void fixture_store_deinit(struct store *store)
 {
     size_t position = 0;
@@ -118,9 +136,46 @@ static void fixture_store_deinit(struct store *store)
         free(fact);
     }
     map_deinit(&store->facts);
+    struct fixture_kept *kept;
+    while ((kept = store->kept)) {
+        store->kept = kept->next;
+        fixture_batches_free(kept->batches, kept->count);
+        free(kept);
+    }
 }
 
 /* --- logs --- */
+
+static void fixture_log_keep(struct store_log *log)
+{
+    struct fixture_kept *kept = calloc(1, sizeof(*kept));
+    *kept = (struct fixture_kept){.next = log->store->kept,
+                                  .key = log->key,
+                                  .batches = log->batches,
+                                  .count = log->count,
+                                  .start = log->start,
+                                  .end = log->end};
+    log->store->kept = kept;
+    log->batches = NULL;
+    log->count = 0;
+}
+
+static void fixture_log_find(struct store_log *log)
+{
+    for (struct fixture_kept **at = &log->store->kept; *at; at = &(*at)->next) {
+        struct fixture_kept *kept = *at;
+        if (!uuid_equal(&kept->key.topic, &log->key.topic) ||
+            kept->key.partition != log->key.partition)
+            continue;
+        log->batches = kept->batches;
+        log->count = kept->count;
+        log->start = kept->start;
+        log->end = log->durable = kept->end;
+        *at = kept->next;
+        free(kept);
+        return;
+    }
+}
 
 enum err store_log_new(struct store *store, struct core *core, struct store_log_key key,
                        const struct store_log_config *config, struct store_log **out)
@@ -128,6 +183,8 @@ enum err store_log_new(struct store *store, struct core *core, struct store_log_
     struct store_log *log = calloc(1, sizeof(*log));
     *log = (struct store_log){.store = store, .core = core, .key = key, .config = config};
     list_init(&log->waiting);
+    if (store->is_keeping)
+        fixture_log_find(log);
     atomic_fetch_add(&store->logs, 1);
     *out = log;
     return ERR_OK;
@@ -148,9 +205,9 @@ void store_log_free(struct store_log *log)
 {
     CHECK(list_empty(&log->waiting) && !log->is_working);
     atomic_fetch_sub(&log->store->logs, 1);
-    for (size_t i = 0; i < log->count; i++)
-        free(log->batches[i].bytes);
-    free(log->batches);
+    if (log->store->is_keeping)
+        fixture_log_keep(log);
+    fixture_batches_free(log->batches, log->count);
     free(log);
 }
 
