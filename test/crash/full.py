@@ -37,7 +37,7 @@ class FullTest(unittest.TestCase):
         self.server.start()
 
     def say_if_failed(self):
-        if not self._outcome.success:
+        if case.has_failed(self):
             print(f"\n--- leatd said:\n{self.server.tail()}---", file=sys.stderr)
 
     def client(self):
@@ -161,7 +161,7 @@ class FullTest(unittest.TestCase):
 
     def group(self):
         return confluent_kafka.Consumer({
-            "bootstrap.servers": self.server.address, "group.id": "g"})
+            **case.connect(self.server.address), "group.id": "g"})
 
     def commit(self, topic, offset):
         consumer = self.group()
@@ -185,7 +185,7 @@ class FullTest(unittest.TestCase):
         self.fill(client, topic)
         outcomes = []
         producer = confluent_kafka.Producer({
-            "bootstrap.servers": self.server.address, "enable.idempotence": True,
+            **case.connect(self.server.address), "enable.idempotence": True,
             "retry.backoff.ms": 50, "message.timeout.ms": DEADLINE_S * 1000})
         for _ in range(3):
             producer.produce(next_topic, os.urandom(400000),

@@ -33,10 +33,9 @@ class Producer(threading.Thread):
         self.fatal = None
         self.ended = threading.Event()
         settings = {
-            "bootstrap.servers": address, "acks": "all", "linger.ms": self.dice.choice([0, 1, 5]),
+            **case.connect(address), "acks": "all", "linger.ms": self.dice.choice([0, 1, 5]),
             "enable.idempotence": idempotent, "retry.backoff.ms": 20,
             "compression.codec": self.dice.choice(["none", "lz4", "zstd", "gzip", "snappy"]),
-            "reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 50,
             "socket.timeout.ms": 10000 * case.SLOWER, "batch.num.messages": 100,
             "message.timeout.ms": DEADLINE_S * 1000, "error_cb": self._error,
             "max.in.flight.requests.per.connection": 5}
@@ -87,9 +86,8 @@ class Reader(threading.Thread):
         super().__init__(daemon=True)
         self.polls = []
         self.client = confluent_kafka.Consumer({
-            "bootstrap.servers": address, "group.id": "reader", "enable.auto.commit": False,
-            "auto.offset.reset": "error", "check.crcs": True, "reconnect.backoff.max.ms": 50,
-            "fetch.wait.max.ms": 100})
+            **case.connect(address), "group.id": "reader", "enable.auto.commit": False,
+            "auto.offset.reset": "error", "check.crcs": True, "fetch.wait.max.ms": 100})
         self.client.assign([confluent_kafka.TopicPartition(topic, p, 0)
                             for p in range(PARTITIONS)])
         self.ended = threading.Event()
@@ -122,7 +120,7 @@ class Reader(threading.Thread):
 def scan(port, topic, partition):
     """Everything the partition holds, and its end."""
     consumer = confluent_kafka.Consumer({
-        "bootstrap.servers": f"127.0.0.1:{port}", "group.id": "scan", "check.crcs": True,
+        **case.connect(f"127.0.0.1:{port}"), "group.id": "scan", "check.crcs": True,
         "auto.offset.reset": "error"})
     try:
         part = confluent_kafka.TopicPartition(topic, partition, 0)

@@ -27,7 +27,7 @@ class RestartTest(case.ServerCase):
         noise = os.urandom(RECORD_BYTES * 2)
         failures = []
         producer = confluent_kafka.Producer({
-            "bootstrap.servers": self.server.address, "enable.idempotence": True,
+            **case.connect(self.server.address), "enable.idempotence": True,
             "queue.buffering.max.kbytes": 200000, "linger.ms": 20,
             "message.timeout.ms": DEADLINE_S * 1000})
         for number in range(count):

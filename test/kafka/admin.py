@@ -22,7 +22,7 @@ class AdminTest(case.ServerCase):
 
     def setUp(self):
         super().setUp()
-        self.admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.server.address})
+        self.admin = confluent_kafka.admin.AdminClient(case.connect(self.server.address))
 
     def result(self, futures):
         (future,) = futures.values()
@@ -206,7 +206,7 @@ class NoAutoCreateTest(case.ServerCase):
     def test_unknown_topics_stay_unknown(self):
         client = self.raw()
         self.assertEqual(client.metadata(["nobody"])["nobody"][0], UNKNOWN_TOPIC)
-        self.assertEqual(client.metadata(), {})
+        self.assertNotIn("nobody", client.metadata())
 
     def test_default_partition_count(self):
         name = self.make_topic(-1)

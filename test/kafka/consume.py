@@ -30,16 +30,14 @@ class ConsumeTest(case.ServerCase):
 
     def consumer(self, **settings):
         made = confluent_kafka.Consumer({
-            "bootstrap.servers": self.server.address, "group.id": self.topic_name("reader"),
+            **case.connect(self.server.address), "group.id": self.topic_name("reader"),
             "enable.auto.commit": False, "auto.offset.reset": "earliest",
-            "reconnect.backoff.max.ms": 100,
             **{key.replace("_", "."): value for key, value in settings.items()}})
         self.addCleanup(made.close)
         return made
 
     def producer(self):
-        return confluent_kafka.Producer({
-            "bootstrap.servers": self.server.address, "reconnect.backoff.max.ms": 100})
+        return confluent_kafka.Producer(case.connect(self.server.address))
 
     def fill(self, topic, count, first=0, first_ms=None):
         producer = self.producer()
@@ -122,7 +120,7 @@ class ConsumeTest(case.ServerCase):
         consumer = self.consumer(fetch_wait_max_ms=10000)
         consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
         producer = confluent_kafka.Producer({
-            "bootstrap.servers": self.server.address, "linger.ms": 0})
+            **case.connect(self.server.address), "linger.ms": 0})
         arrivals = {}
         ready = threading.Condition()
 

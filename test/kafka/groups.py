@@ -22,9 +22,9 @@ class Member(threading.Thread):
     def __init__(self, address, group, topic, **settings):
         super().__init__(daemon=True)
         self.consumer = confluent_kafka.Consumer({
-            "bootstrap.servers": address, "group.id": group, "auto.offset.reset": "earliest",
+            **case.connect(address), "group.id": group, "auto.offset.reset": "earliest",
             "enable.auto.commit": False, "session.timeout.ms": 6000 * case.SLOWER,
-            "heartbeat.interval.ms": 200, "reconnect.backoff.max.ms": 100,
+            "heartbeat.interval.ms": 200,
             **{key.replace("_", "."): value for key, value in settings.items()}})
         self.topic = topic
         self.assigned = set()
@@ -73,8 +73,7 @@ class GroupsTest(case.ServerCase):
         return made
 
     def fill(self, topic, partitions, numbers):
-        producer = confluent_kafka.Producer({
-            "bootstrap.servers": self.server.address, "reconnect.backoff.max.ms": 100})
+        producer = confluent_kafka.Producer(case.connect(self.server.address))
         for i in numbers:
             producer.produce(topic, b"%d" % i, partition=i % partitions)
         self.assertEqual(producer.flush(DEADLINE_S), 0)
@@ -99,7 +98,7 @@ class GroupsTest(case.ServerCase):
 
     def committed(self, group, topic, partitions):
         consumer = confluent_kafka.Consumer({
-            "bootstrap.servers": self.server.address, "group.id": group})
+            **case.connect(self.server.address), "group.id": group})
         try:
             found = consumer.committed(
                 [confluent_kafka.TopicPartition(topic, p) for p in range(partitions)], DEADLINE_S)
@@ -181,7 +180,7 @@ class GroupsTest(case.ServerCase):
     def test_a_simple_commit_without_members(self):
         topic, group = self.make_topic(2), self.topic_name("group")
         consumer = confluent_kafka.Consumer({
-            "bootstrap.servers": self.server.address, "group.id": group})
+            **case.connect(self.server.address), "group.id": group})
         self.addCleanup(consumer.close)
         consumer.commit(offsets=[confluent_kafka.TopicPartition(topic, 1, 42)],
                         asynchronous=False)

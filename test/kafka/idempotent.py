@@ -21,9 +21,8 @@ class IdempotentCase(case.ServerCase):
         """Sends total numbers a partition while disturb(wait) runs beside it."""
         errors = []
         producer = confluent_kafka.Producer({
-            "bootstrap.servers": f"127.0.0.1:{port}", "enable.idempotence": True,
-            "linger.ms": 1, "reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 50,
-            "retry.backoff.ms": 10, "batch.num.messages": 50,
+            **case.connect(f"127.0.0.1:{port}"), "enable.idempotence": True,
+            "linger.ms": 1, "retry.backoff.ms": 10, "batch.num.messages": 50,
             "message.timeout.ms": int(DEADLINE_S * 1000),
             "socket.timeout.ms": 5000 * case.SLOWER,
             "error_cb": lambda error: error.fatal() and errors.append(error)})

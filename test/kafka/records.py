@@ -16,14 +16,14 @@ DEADLINE_S = 60 * case.SLOWER
 
 def confluent_producer(address, **settings):
     return confluent_kafka.Producer({
-        "bootstrap.servers": address, "message.timeout.ms": int(DEADLINE_S * 1000),
+        **case.connect(address), "message.timeout.ms": int(DEADLINE_S * 1000),
         **{key.replace("_", "."): value for key, value in settings.items()}})
 
 
 def read(address, partitions, count):
     """The first count records of the (topic, partition, offset) given."""
     consumer = confluent_kafka.Consumer({
-        "bootstrap.servers": address, "group.id": "nobody", "enable.auto.commit": False,
+        **case.connect(address), "group.id": "nobody", "enable.auto.commit": False,
         "check.crcs": True, "auto.offset.reset": "error"})
     try:
         consumer.assign([confluent_kafka.TopicPartition(*each) for each in partitions])

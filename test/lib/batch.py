@@ -65,13 +65,13 @@ def build(records, timestamp_ms, **fields):
     return wrap(fields.pop("body", body), len(records), timestamp_ms, **fields)
 
 
-def wrap(body, count, timestamp_ms, **fields):
+def wrap(body, record_count, timestamp_ms, **fields):
     """The header before the bytes of the records, which may be compressed or wrong."""
     get = fields.get
     tail = struct.pack(
-        ">hiqqqhii", get("attributes", 0), get("last_delta", count - 1), timestamp_ms,
+        ">hiqqqhii", get("attributes", 0), get("last_delta", record_count - 1), timestamp_ms,
         get("timestamp_max_ms", timestamp_ms), get("producer_id", -1), get("producer_epoch", -1),
-        get("sequence", -1), get("count", count)) + body
+        get("sequence", -1), get("count", record_count)) + body
     crc = get("crc", crc32c(tail))
     size = get("size", len(tail) + 9)
     head = struct.pack(">qiibI", get("offset", 0), size, get("epoch", -1), get("magic", 2), crc)

@@ -26,6 +26,19 @@ def eventually(check, timeout_s, step_s=0.01):
         pause.wait(step_s)
 
 
+def connect(address):
+    """What every librdkafka client of the tests is told: quiet, and quick to come back."""
+    return {"bootstrap.servers": address, "log_level": 0, "reconnect.backoff.ms": 10,
+            "reconnect.backoff.max.ms": 100}
+
+
+def has_failed(test):
+    """Whether this test, or a part of it, has failed; to be asked in its cleanups."""
+    result = test._outcome.result  # pylint: disable=protected-access
+    return any(getattr(found, "test_case", found) is test
+               for found, _ in (*result.failures, *result.errors))
+
+
 class ServerCase(unittest.TestCase):
     """One server for the tests of a class; each test uses topics of its own."""
 
@@ -61,7 +74,7 @@ class ServerCase(unittest.TestCase):
             self.server.start()
 
     def _after(self):
-        if self._outcome.success:
+        if not has_failed(self):
             return
         kept = pathlib.Path.cwd() / f"failed-{self.id()}.log"
         shutil.copyfile(self.server.log, kept)

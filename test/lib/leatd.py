@@ -131,8 +131,9 @@ class Server:
     def _finish(self):
         if self.reader:
             self.reader.join(10)
-            self.process.stdout.close()
             self.reader = None
+        if self.process:
+            self.process.stdout.close()
 
     def restart(self, kill=False):
         if kill:

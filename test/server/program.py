@@ -80,8 +80,8 @@ class ProgramTest(case.ServerCase):
             self.assertEqual(client.create_topic("t", 4)[0], 0)
         outcomes = []
         producer = confluent_kafka.Producer({
-            "bootstrap.servers": server.address, "enable.idempotence": True, "linger.ms": 1,
-            "reconnect.backoff.max.ms": 50, "message.timeout.ms": DEADLINE_S * 1000})
+            **case.connect(server.address), "enable.idempotence": True, "linger.ms": 1,
+            "message.timeout.ms": DEADLINE_S * 1000})
         for life in range(3):
             for i in range(3000):
                 producer.produce("t", b"%d" % i, partition=i % 4,
