@@ -1,5 +1,5 @@
-// Classic consumer groups and committed offsets, in words free of any protocol. KIP-62, 134, 345,
-// 394. SPDX-License-Identifier: Apache-2.0
+// Classic consumer groups and committed offsets. KIP-62, 134, 345, 394.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "broker/broker.h"

@@ -1,5 +1,5 @@
-// Plays random groups against the state machine in virtual time, and checks its rules at every
-// step. SPDX-License-Identifier: Apache-2.0
+// Plays random groups against the state machine in virtual time; its rules hold at every step.
+// SPDX-License-Identifier: Apache-2.0
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

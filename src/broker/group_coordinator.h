@@ -1,5 +1,4 @@
-// The coordinator of all groups, on core 0: entries, their offsets, loading and writing. Files of
-// this room only.
+// The coordinator of all groups, on core 0; for the files of this room only.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -1,5 +1,5 @@
-// The records of __consumer_offsets against bytes laid out by hand from Kafka's message
-// definitions. SPDX-License-Identifier: Apache-2.0
+// The records of __consumer_offsets against bytes laid out by hand.
+// SPDX-License-Identifier: Apache-2.0
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
