@@ -57,7 +57,7 @@ static enum err checkpoint_load(struct store_log *log)
         return ERR_NO_MEMORY;
     segment->size = segment->index_from = log->place.size;
     segment->first_ms = log->place.first_ms;
-    segment->is_named = true;
+    segment->is_named = log->place.size > 0; /* an empty one has no file yet */
     log->carry = (log->place.size & (LOG_BLOCK_SIZE - 1)) != 0;
     return ERR_OK;
 }

@@ -330,7 +330,6 @@ static void control_committed(struct store_log *log, struct log_entry *entry)
     if (entry->kind == LOG_ENTRY_START) {
         log->start = MAX(log->start, entry->start);
         epochs_truncate_start(&log->epochs, log->start);
-        holes_truncate_start(&log->holes, log->start);
         return;
     }
     for (size_t i = 0; i < entry->offset_count; i++) {
@@ -413,8 +412,10 @@ void log_rollback(struct store_log *log)
     log->carry = log->carry || log->carry_lsn > log->lsn_committed;
     log->carry_lsn = MIN(log->carry_lsn, log->lsn_committed);
     while (log->segment_count > 0 &&
-           log->segments[log->segment_count - 1]->base > MAX(log->place.segment_base, -1))
+           log->segments[log->segment_count - 1]->base > log->place.segment_base) {
         segment_remove(log, log->segments[log->segment_count - 1]);
+        log->state = LOG_CLOSED; /* its file may be there: waking removes it */
+    }
     log->is_failing = false;
 }
 

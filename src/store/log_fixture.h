@@ -49,7 +49,7 @@ static inline int64_t log_fixture_now(struct logger *logger)
 
 static inline void log_fixture_turns(struct log_fixture *f, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count && f->reactor; i++)
         core_run_once(f->core, 0);
 }
 

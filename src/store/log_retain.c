@@ -78,6 +78,9 @@ void log_retain_unlink(struct store_log *log)
         log->sealed_bytes -= MIN(log->sealed_bytes, segment->size);
         segment_remove(log, segment);
     }
+    /* not at the start itself: a batch across it is still served as a whole */
+    if (log->segment_count > 0)
+        holes_truncate_start(&log->holes, log->segments[0]->base);
     uint64_t before = log->tail.cached_bytes;
     while (log->tail.first < log->tail.written &&
            tail_at(&log->tail, log->tail.first)->last_offset < log->start)

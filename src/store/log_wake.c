@@ -65,7 +65,10 @@ static enum err files_list(struct log_write *write)
         found_path(write, found.base, path);
         if (found.base > write->place.segment_base) {
             log_warn(write->log->store->logger, "store", "removing a remnant file=%s", path);
-            (void)os->ops->unlink(os, path);
+            error = os->ops->unlink(os, path);
+            if (error < 0)
+                return err_from_errno(-error);
+            write->want_name = true; /* else a crash brings it back, when it no longer shows */
             continue;
         }
         error = os->ops->stat(os, path, &stat);
@@ -76,6 +79,8 @@ static enum err files_list(struct log_write *write)
         write->found[kept++] = found;
     }
     write->found_count = kept;
+    if (write->err == ERR_OK && write->want_name)
+        write->err = tail_write_sync_dir(write, write->dir);
     return write->err;
 }
 
@@ -176,7 +181,7 @@ static void wake_run(struct core_work *work)
         err = restore_all(write);
     if (err == ERR_OK)
         err = segments_cut(write);
-    if (err == ERR_OK)
+    if (err == ERR_OK && write->block)
         err = block_read(write);
     write->err = err;
 }
@@ -281,12 +286,13 @@ void log_wake(struct store_log *log)
         wake_failed(log, ERR_NO_MEMORY);
         return;
     }
-    if (log->place.segment_base < 0) {
+    if (log->place.segment_base < 0 && !log->is_listed && log->lsn_next == 1) {
         tail_write_free(write);
         opened(log);
         return;
     }
-    for (uint32_t i = 0; i < log->segment_count; i++) {
+    /* going back after a failure (log_rollback) only looks for remnants */
+    for (uint32_t i = 0; i < log->segment_count && !log->is_listed; i++) {
         struct segment *segment = log->segments[i];
         if (segment->base <= log->place.segment_base && segment->size > 0)
             (void)tail_write_segment(write, segment);
@@ -294,9 +300,8 @@ void log_wake(struct store_log *log)
     log->state = LOG_WAKING;
     log->write = write;
     log->home->job_count++;
-    write->is_wake = true;
     write->place = log->place;
-    write->block = log->block;
+    write->block = log->is_listed ? NULL : log->block;
     write->restores = log->restores;
     write->restore_count = log->restore_count;
     write->work.run = wake_run;

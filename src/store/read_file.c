@@ -85,7 +85,8 @@ bool read_file_check(const struct read_scope *scope, struct slice batch)
     if (batch_check(batch, &header) != ERR_OK)
         return false;
     int32_t epoch = epochs_at(&scope->epochs, header.base_offset);
-    return scope->epochs.count == 0 || header.leader_epoch == epoch;
+    /* not known: older than the log's start */
+    return epoch < 0 || header.leader_epoch == epoch;
 }
 
 /* Does something good begin behind the batch? */

@@ -154,7 +154,6 @@ static enum err take(struct store_log *log, const struct journal_found *found,
     if (found->type == JOURNAL_LOG_START) {
         log->start = MAX(log->start, head->start);
         epochs_truncate_start(&log->epochs, log->start);
-        holes_truncate_start(&log->holes, log->start);
     }
     return ERR_OK;
 }

@@ -145,7 +145,7 @@ static enum err items_write(struct log_write *write)
     return ERR_OK;
 }
 
-static enum err sync_dir(struct log_write *write, const char *path)
+enum err tail_write_sync_dir(struct log_write *write, const char *path)
 {
     struct os *os = write->os;
     int fd = os->ops->open(os, path, OS_OPEN_READ | OS_OPEN_DIRECTORY);
@@ -196,8 +196,9 @@ static enum err segment_end(struct log_write *write, struct write_segment *segme
     return err_of(error);
 }
 
-void tail_write_run(struct log_write *write)
+static void work_run(struct core_work *work)
 {
+    struct log_write *write = CONTAINER_OF(work, struct log_write, work);
     enum err err = ERR_OK;
     for (uint32_t i = 0; i < write->segment_count && err == ERR_OK; i++)
         err = tail_write_file(write, &write->segments[i]);
@@ -206,15 +207,10 @@ void tail_write_run(struct log_write *write)
     for (uint32_t i = 0; i < write->segment_count && err == ERR_OK; i++)
         err = segment_end(write, &write->segments[i]);
     if (err == ERR_OK && write->want_name)
-        err = sync_dir(write, write->dir);
+        err = tail_write_sync_dir(write, write->dir);
     if (err == ERR_OK && write->want_name)
-        err = sync_dir(write, write->dir_parent);
+        err = tail_write_sync_dir(write, write->dir_parent);
     write->err = err;
-}
-
-static void work_run(struct core_work *work)
-{
-    tail_write_run(CONTAINER_OF(work, struct log_write, work));
 }
 
 /* --- on the core --- */

@@ -33,7 +33,6 @@ struct log_write {
     struct core_work work;
     struct store_log *log;
     struct os *os;
-    bool is_wake;
     bool sync;
     bool want_name;
     enum err err;
@@ -60,7 +59,7 @@ struct log_write *tail_write_new(struct store_log *log);
 void tail_write_free(struct log_write *write);
 /* On a helper. */
 NODISCARD enum err tail_write_file(struct log_write *write, struct write_segment *segment);
-void tail_write_run(struct log_write *write);
+NODISCARD enum err tail_write_sync_dir(struct log_write *write, const char *path);
 /* The segment's place in the job, added when it is not there yet; NULL: out of memory. */
 struct write_segment *tail_write_segment(struct log_write *write, struct segment *segment);
 /* Files that the job opened belong to the segments now. */
