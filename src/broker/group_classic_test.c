@@ -611,6 +611,8 @@ static void test_commit_rules(void **state)
     assert_int_equal(broker_group_classic_commit_check(&world->group, &commit), ERR_MEMBER_UNKNOWN);
     commit.member_id = slice_text(world->clients[0].member_id);
     assert_int_equal(broker_group_classic_commit_check(&world->group, &commit), ERR_GENERATION);
+    struct group_heartbeat stale = {.member_id = commit.member_id, .generation = 2};
+    assert_int_equal(broker_group_classic_heartbeat(&world->group, &stale), ERR_GENERATION);
     commit.generation = 1;
     assert_int_equal(broker_group_classic_commit_check(&world->group, &commit), ERR_OK);
     world_deinit(world);
