@@ -557,7 +557,9 @@ static void ready_await(struct gen *gen, bool is_produce, uint64_t until_ns)
 static void run_ready(struct gen *gen)
 {
     const struct options *options = &gen->options;
-    uint64_t until_ns = stats_now_ns() + options->seconds * 1000000000u, produced_ns = 0;
+    uint64_t produced_ns = 0, until_ns = UINT64_MAX;
+    if (options->seconds)
+        until_ns = stats_now_ns() + options->seconds * 1000000000u;
     struct frames_shape shape = shape_of(gen);
     shape.spread = 1;
     gen->produce = frames_produce_new(&shape, 1);

@@ -26,7 +26,7 @@
     NUMBER(passes, 0, "fetch: how often from from to to; 0: no limit")                             \
     TEXT(verify, "codes", "fetch: codes, or crc: also every batch and offset; costs time")         \
     NUMBER(count, 0, "requests; 0: no limit")                                                      \
-    NUMBER(seconds, 3, "to go on for, 0: no limit; ready: to wait at most")                        \
+    NUMBER(seconds, 3, "to go on for; ready: to wait at most; 0: no limit")                        \
     NUMBER(warm, 0, "requests before the measurement")                                             \
     TEXT(file, "fsync.data", "fsync: the file that is written")                                    \
     NUMBER(json, 0, "1: print JSON")
