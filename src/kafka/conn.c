@@ -140,14 +140,14 @@ static enum kafka_taken kafka_conn_take(struct kafka_conn *conn, struct buf_rang
     const struct kafka_handler *handler = frame.api ? kafka_handlers_find(frame.api->key) : NULL;
     if (!kafka_conn_may_start(conn, handler, range.size))
         return KAFKA_BLOCKED;
-    struct kafka_request *request = kafka_request_new(conn, range);
+    struct kafka_request *request = kafka_request_new(conn, range, handler && handler->overlap);
     if (!request)
         return KAFKA_BROKEN;
     list_push_back(&conn->requests, &request->node);
     conn->request_count++;
     conn->request_bytes += range.size;
     conn_hold(conn->conn);
-    request->frame = frame;
+    CHECK(wire_kafka_frame_parse(request->bytes, &request->frame) == ERR_OK);
     request_start(request, handler);
     return KAFKA_TAKEN;
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kafka/kafka_fixture.h"
 
+#include "broker/state.h"
 #include "wire/kafka_api_versions.h"
 #include "wire/kafka_metadata.h"
 
@@ -137,6 +138,13 @@ static void produce_requests_overlap_and_keep_their_order(void **state)
     peer_free(p);
 }
 
+/* How many records partition 0 of t has, durable or not. */
+static int64_t end_of(struct peer *p)
+{
+    const struct broker_topic *topic = broker_topic_find(p->core, SLICE_LITERAL("t"));
+    return topic->partitions[0]->log->end;
+}
+
 static void more_requests_than_the_limit_wait(void **state)
 {
     struct peer *p = peer_new();
@@ -147,7 +155,12 @@ static void more_requests_than_the_limit_wait(void **state)
     atomic_store(&p->store.is_held, true);
     for (unsigned i = 0; i < count; i++)
         PEER_SEND(p, PRODUCE, produce, 9, peer_produce(p, "t", -1, batch));
+    for (unsigned i = 0; i < PEER_TURNS_MAX && end_of(p) < KAFKA_CONN_REQUESTS_MAX; i++)
+        peer_turn(p);
     assert_true(peer_is_silent(p));
+    assert_int_equal(end_of(p), KAFKA_CONN_REQUESTS_MAX);
+    /* and they do not hold a large buffer each */
+    assert_true(budget_used(&p->budget) < KAFKA_CONN_REQUESTS_MAX * (size_t)8192);
     atomic_store(&p->store.is_held, false);
     for (unsigned i = 0; i < count; i++) {
         struct kafka_produce_response response;
@@ -201,12 +214,16 @@ static void draining_answers_what_is_in_flight(void **state)
     peer_create(p, "t", 1);
     atomic_store(&p->store.is_held, true);
     PEER_SEND(p, PRODUCE, produce, 9, peer_produce(p, "t", -1, peer_batch(p, 10)));
+    int32_t number = p->correlation_id;
     conn_shutdown_all(p->reactor, 5000, set_flag, &drained);
     assert_true(peer_is_silent(p));
     assert_false(drained);
+    PEER_SEND(p, PRODUCE, produce, 9, peer_produce(p, "t", -1, peer_batch(p, 10))); /* too late */
+    assert_true(peer_is_silent(p));
+    assert_int_equal(end_of(p), 1);
     atomic_store(&p->store.is_held, false);
     struct kafka_produce_response response;
-    PEER_RECV(p, PRODUCE, produce, 9, p->correlation_id, &response);
+    PEER_RECV(p, PRODUCE, produce, 9, number, &response);
     assert_int_equal(response.responses[0].partition_responses[0].error_code, KAFKA_NONE);
     assert_true(peer_is_closed(p));
     for (unsigned i = 0; i < 1000 && !drained; i++)

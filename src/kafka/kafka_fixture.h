@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -41,9 +42,11 @@ struct peer {
 static inline void peer_connect(struct peer *p)
 {
     struct sockaddr_storage address;
+    int one = 1;
     listener_address(p->listener, &address);
     p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(p->fd >= 0);
+    assert_int_equal(setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), 0);
     assert_int_equal(connect(p->fd, (struct sockaddr *)&address, sizeof(struct sockaddr_in)), 0);
 }
 

@@ -9,33 +9,64 @@
 
 /* Arrays decoded from a request: a multiple of its size, see the wire room's invariant 2. */
 #define KAFKA_ARENA_SIZE_MAX ((size_t)512 << 20)
+/* Frames up to this size are copied. */
+#define KAFKA_COPY_SIZE_MAX 4096
 /* Memory that every request may have, whatever the budget says. */
 #define KAFKA_ARENA_FREE_SIZE ((size_t)64 << 10)
 
-struct kafka_request *kafka_request_new(struct kafka_conn *conn, struct buf_range input)
+/* From the pool of the core, or new. */
+static struct kafka_request *request_get(struct kafka_core *state, struct arena *out_arena)
+{
+    struct list *node = list_pop_front(&state->free_requests);
+    if (node) {
+        struct kafka_request *request = LIST_ENTRY(node, struct kafka_request, node);
+        state->free_count--;
+        *out_arena = request->arena;
+        return request;
+    }
+    arena_init(out_arena, KAFKA_ARENA_SIZE_MAX);
+    return malloc(sizeof(struct kafka_request));
+}
+
+/* A small frame is copied, because it may wait for long and its buffer is much larger: into a small
+ * buffer when its records are to be kept, else into the arena. False: not copied. */
+static bool input_copy(struct kafka_request *request, struct buf_range input, bool needs_buf)
+{
+    uint8_t *copy = NULL;
+    if (input.size > KAFKA_COPY_SIZE_MAX)
+        return false;
+    if (needs_buf) {
+        request->input.buf = buf_pool_get(core_buffers(request->core), input.size);
+        copy = request->input.buf ? request->input.buf->data : NULL;
+    } else {
+        copy = arena_alloc(&request->arena, input.size);
+    }
+    if (!copy)
+        return false;
+    memcpy(copy, input.buf->data + input.offset, input.size);
+    request->bytes = slice_make(copy, input.size);
+    return true;
+}
+
+struct kafka_request *kafka_request_new(struct kafka_conn *conn, struct buf_range input,
+                                        bool needs_buf)
 {
     struct core *core = conn_core(kafka_conn_conn(conn));
-    struct kafka_core *state = kafka_core(core);
-    struct list *node = list_pop_front(&state->free_requests);
-    struct kafka_request *request;
     struct arena arena;
-    if (node) {
-        state->free_count--;
-        request = LIST_ENTRY(node, struct kafka_request, node);
-        arena = request->arena;
-    } else {
-        request = malloc(sizeof(*request));
-        if (!request)
-            return NULL;
-        arena_init(&arena, KAFKA_ARENA_SIZE_MAX);
-    }
+    struct kafka_request *request = request_get(kafka_core(core), &arena);
+    if (!request)
+        return NULL;
     *request = (struct kafka_request){.conn = conn,
                                       .core = core,
                                       .arena = arena,
-                                      .input = input,
+                                      .input.size = input.size,
                                       .arrived_ns = core_now_ns(core)};
-    buf_ref(input.buf);
     list_init(&request->node);
+    if (!input_copy(request, input, needs_buf)) {
+        request->input = input;
+        request->bytes = buf_range_slice(input);
+        buf_ref(input.buf);
+    }
     return request;
 }
 

@@ -17,7 +17,8 @@ struct kafka_request {
     struct core *core;
     struct wire_kafka_frame frame;
     int16_t version;
-    struct buf_range input; /* the frame without its length; a reference is held */
+    struct slice bytes;     /* the frame without its length; the frame's slices point into it */
+    struct buf_range input; /* the same with a reference; buf may be NULL unless it may overlap */
     struct arena arena;
     uint64_t arrived_ns;
     void *state; /* the handler's, usually from the arena */
@@ -43,8 +44,10 @@ struct kafka_chunks {
     unsigned count;
 };
 
-/* For the connection. NULL: out of memory; holds a reference of input.buf. */
-struct kafka_request *kafka_request_new(struct kafka_conn *conn, struct buf_range input);
+/* For the connection; bytes has the frame, copied or kept. needs_buf: input.buf must hold it.
+ * NULL: out of memory. */
+struct kafka_request *kafka_request_new(struct kafka_conn *conn, struct buf_range input,
+                                        bool needs_buf);
 /* Answered or rejected, and on no list. */
 void kafka_request_free(struct kafka_request *request);
 /* Queues the answer on conn. False: out of memory. */
