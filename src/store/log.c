@@ -106,6 +106,7 @@ static void entries_free(struct list *entries)
 void log_destroy(struct store_log *log)
 {
     if (log->home) {
+        core_timer_cancel(log->home->core, &log->retain_timer);
         log->home->cached_bytes -= log->tail.cached_bytes;
         segment_close_all(log);
     }
@@ -238,6 +239,7 @@ static void home_set(struct store_log *log, struct core *core)
     list_push_back(&log->home->all, &log->all_node);
     if (log->piece_count > 0)
         list_push_back(&log->home->live, &log->live_node);
+    log_retain_start(log);
 }
 
 enum err store_log_new(struct store *store, struct core *core, struct store_log_key key,
@@ -271,6 +273,8 @@ void store_log_config_set(struct store_log *log, const struct store_log_config *
 {
     bool was_async = log->config->async;
     log->config = config;
+    if (log->home)
+        log_retain_check(log);
     if (was_async == config->async)
         return;
     log_mark_finished(log);

@@ -155,6 +155,8 @@ struct store_log {
     bool is_finished; /* on home->finished */
     bool is_deleted;
     bool is_removing;
+    bool is_retaining;
+    bool is_sealed_now;    /* a segment was, since the last look at retention */
     bool is_direct_wanted; /* the next segment is to be opened and named */
 
     int64_t start; /* durable */
@@ -202,6 +204,8 @@ struct store_log {
     struct list lookups;      /* find_job, likewise */
     struct list jobs;         /* read_job */
 
+    struct core_timer retain_timer;
+    struct store_lookup retain_lookup;
     struct list dirty_node;
     struct list finished_node;
     struct list live_node;
@@ -407,4 +411,9 @@ void read_fail_all(struct store_log *log, enum err err);
 void log_find_wake(struct store_log *log);
 
 /* --- log_retain.c --- */
+/* Arms the log's timer; its home is set. */
+void log_retain_start(struct store_log *log);
+/* Drops by time and size what the topic's settings let go. */
+void log_retain_check(struct store_log *log);
+int64_t log_retain_oldest_ms(const struct store_log *log);
 void log_retain_unlink(struct store_log *log);

@@ -345,6 +345,7 @@ static void segment_seal(struct store_log *log)
     log->sealed_bytes += log->place.size;
     if (segment)
         segment->is_sealed = true;
+    log->is_sealed_now = true;
 }
 
 static void entry_committed(struct store_log *log, struct log_entry *entry)
@@ -475,6 +476,9 @@ static void finish_log(struct store_log *log)
         tail_write_start(log, false);
     if (!list_empty(&log->queue) || log->checkpoint_state == LOG_CP_CUT)
         log_mark_dirty(log);
+    if (log->is_sealed_now)
+        log_retain_check(log);
+    log->is_sealed_now = false;
     log_retain_unlink(log);
     log_move_check(log); /* the log may be gone now */
 }

@@ -75,11 +75,14 @@ static enum err find_in_batch(struct find_job *job, struct slice batch)
 
 static enum err find_in_segment(struct find_job *job)
 {
+    struct read_step before = job->step;
     for (;;) {
         struct batch_header header;
         enum err err = read_file_header(&job->window, &job->scope, &job->step, &header);
         if (err == ERR_CORRUPT) {
+            read_file_blame(&job->window, &job->scope, &before, &job->step);
             err = read_file_resync(&job->window, &job->scope, &job->step);
+            before = job->step;
             if (err == ERR_OK)
                 continue;
         }
@@ -94,6 +97,7 @@ static enum err find_in_segment(struct find_job *job)
             if (err != ERR_NOT_FOUND)
                 return err;
         }
+        before = job->step;
         job->step.position += header.size;
         job->step.expected = batch_last_offset(&header) + 1;
     }

@@ -95,7 +95,7 @@ enum err log_checkpoint_encode(struct store_log *log, struct text *out)
     le64_put(head + 24, (uint64_t)log->committed);
     le64_put(head + 32, (uint64_t)log->place.segment_base);
     le64_put(head + 40, (uint64_t)log->place.first_ms);
-    le64_put(head + 48, (uint64_t)log->oldest_ms);
+    le64_put(head + 48, (uint64_t)log_retain_oldest_ms(log));
     le64_put(head + 56, log->sealed_bytes);
     size_t at = out->size;
     text_add(out, slice_make(head, sizeof(head)));

@@ -159,48 +159,156 @@ void store_log_start_set(struct store_log *log, int64_t offset, store_done_fn do
     control_queue(log, entry);
 }
 
-/* --- single records --- */
+/* --- retention --- */
 
-struct punch {
-    store_done_fn done;
-    void *arg;
-    size_t pending;
-    enum err err;
-};
+#define RETAIN_INTERVAL_MS 300000
 
-static void punch_done(void *arg, enum err err)
+static bool is_indexed(const struct segment *segment)
 {
-    struct punch *punch = arg;
-    if (punch->err == ERR_OK)
-        punch->err = err;
-    if (--punch->pending > 0)
-        return;
-    punch->done(punch->arg, punch->err);
-    free(punch);
+    return segment->index_from == 0;
 }
 
-static enum err punch_part(struct store_log *log, struct punch *punch, const int64_t *offsets,
-                           size_t count)
+/* Greatest timestamp; of batches without any, the last change of the file. */
+static int64_t segment_ms(const struct segment *segment)
 {
-    struct log_entry *entry = control_new(log, LOG_ENTRY_HOLES, punch_done, punch);
+    int64_t ms = segment->index.timestamp_max_ms;
+    return ms > 0 ? ms : segment->modified_ms;
+}
+
+int64_t log_retain_oldest_ms(const struct store_log *log)
+{
+    if (log->state != LOG_OPEN || log->segment_count == 0 || !is_indexed(log->segments[0]))
+        return log->oldest_ms;
+    return segment_ms(log->segments[0]);
+}
+
+static bool is_expired(const struct store_log *log, const struct segment *segment,
+                       uint64_t total_bytes)
+{
+    const struct store_log_config *config = log->config;
+    int64_t now_ms = core_wall_ms(log->home->core);
+    int64_t ms = segment_ms(segment);
+    if (config->retention_ms >= 0 && ms > 0 && now_ms > config->retention_ms &&
+        now_ms - config->retention_ms > ms)
+        return true;
+    return config->retention_bytes >= 0 && segment->base != log->place.segment_base &&
+           total_bytes - segment->size >= (uint64_t)config->retention_bytes;
+}
+
+/* Where the log may start; *out_is_blind: the index of the next segment must be loaded first. */
+static int64_t start_allowed(const struct store_log *log, bool *out_is_blind)
+{
+    uint64_t total_bytes = store_log_size(log);
+    int64_t start = log->start;
+    *out_is_blind = false;
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        const struct segment *segment = log->segments[i];
+        bool is_last = i + 1 == log->segment_count;
+        int64_t next = is_last ? log->end : log->segments[i + 1]->base;
+        if (segment->size == 0 || next > log->committed || (is_last && log->queue_bytes > 0))
+            break;
+        *out_is_blind = !is_indexed(segment) && log->config->retention_ms >= 0;
+        if (*out_is_blind || !is_expired(log, segment, total_bytes))
+            break;
+        total_bytes -= segment->size;
+        start = next;
+    }
+    return start;
+}
+
+static void retained(void *arg, enum err err)
+{
+    struct store_log *log = arg;
+    log->is_retaining = false;
+    if (err != ERR_OK)
+        log_warn(log->store->logger, "store", "retention failed log=%s error=%s",
+                 log_name(&log->key).text, err_name(err));
+}
+
+static void indexed(struct store_lookup *lookup)
+{
+    struct store_log *log = CONTAINER_OF(lookup, struct store_log, retain_lookup);
+    log->is_retaining = false;
+    if (lookup->result == ERR_OK && log->home)
+        log_retain_check(log);
+}
+
+static void timer_set(struct store_log *log, int64_t after_ms)
+{
+    struct core *core = log->home->core;
+    after_ms = MAX(1, MIN(after_ms, RETAIN_INTERVAL_MS));
+    core_timer_set(core, &log->retain_timer, core_now_ns(core) + (uint64_t)after_ms * 1000000u);
+}
+
+void log_retain_check(struct store_log *log)
+{
+    const struct store_log_config *config = log->config;
+    if (!config->retain || (config->retention_ms < 0 && config->retention_bytes < 0) ||
+        log->state != LOG_OPEN || log->err != ERR_OK || log->is_retaining || log->is_moving ||
+        log->is_deleted || log->is_failing || log->store->is_draining)
+        return;
+    bool is_blind;
+    int64_t start = start_allowed(log, &is_blind);
+    log->oldest_ms = log_retain_oldest_ms(log);
+    if (start > log->start) {
+        log->is_retaining = true;
+        log_info(log->store->logger, "store", "retention log=%s start=%lld",
+                 log_name(&log->key).text, (long long)start);
+        store_log_start_set(log, start, retained, log);
+    } else if (is_blind) {
+        log->is_retaining = true;
+        log->retain_lookup = (struct store_lookup){.done = indexed};
+        store_log_find_max_time(log, &log->retain_lookup);
+    }
+}
+
+static void timer_run(struct core *core, struct core_timer *timer)
+{
+    struct store_log *log = CONTAINER_OF(timer, struct store_log, retain_timer);
+    int64_t now_ms = core_wall_ms(core);
+    const struct store_log_config *config = log->config;
+    timer_set(log, RETAIN_INTERVAL_MS);
+    if (log->is_decoded && config->producer_expiry_ms > 0)
+        producers_expire(&log->producers, now_ms - config->producer_expiry_ms);
+    if (log->state == LOG_OPEN) {
+        log_retain_check(log);
+        return;
+    }
+    bool is_due = config->retain && config->retention_ms >= 0 && log->committed > log->start &&
+                  log->oldest_ms < now_ms - config->retention_ms;
+    if (is_due)
+        log_wake(log); /* which checks */
+}
+
+void log_retain_start(struct store_log *log)
+{
+    /* spread, so that a start with many logs does not see them all at once */
+    core_timer_init(&log->retain_timer, timer_run);
+    timer_set(log, (int64_t)(core_random(log->home->core) % RETAIN_INTERVAL_MS));
+}
+
+/* --- single records --- */
+
+static struct log_entry *holes_new(struct store_log *log, const int64_t *offsets, size_t count)
+{
+    struct log_entry *entry = control_new(log, LOG_ENTRY_HOLES, NULL, NULL);
     if (!entry)
-        return ERR_NO_MEMORY;
+        return NULL;
     entry->offsets = malloc(count * sizeof(int64_t));
     entry->extra = malloc(count * sizeof(int64_t));
     if (!entry->offsets || !entry->extra) {
         log_entry_free(entry);
-        return ERR_NO_MEMORY;
+        return NULL;
     }
     for (size_t i = 0; i < count; i++) {
         entry->offsets[i] = offsets[i];
         le64_put(entry->extra + i * sizeof(int64_t), (uint64_t)offsets[i]);
     }
     entry->offset_count = count;
-    punch->pending++;
-    control_queue(log, entry);
-    return ERR_OK;
+    return entry;
 }
 
+/* Entries of a log succeed in order: the last one speaks for all. */
 void store_log_punch(struct store_log *log, const int64_t *offsets, size_t count,
                      store_done_fn done, void *arg)
 {
@@ -210,13 +318,21 @@ void store_log_punch(struct store_log *log, const int64_t *offsets, size_t count
         if (offsets[i] < 0 || offsets[i] >= log_durable(log))
             err = ERR_OUT_OF_RANGE;
     }
-    struct punch *punch = err == ERR_OK && count > 0 ? calloc(1, sizeof(*punch)) : NULL;
-    if (!punch) {
-        done(arg, err == ERR_OK && count > 0 ? ERR_NO_MEMORY : err);
+    if (err != ERR_OK || count == 0) {
+        done(arg, err);
         return;
     }
-    *punch = (struct punch){.done = done, .arg = arg, .pending = 1};
-    for (size_t at = 0; at < count && err == ERR_OK; at += LOG_HOLES_PER_ENTRY)
-        err = punch_part(log, punch, offsets + at, MIN(count - at, LOG_HOLES_PER_ENTRY));
-    punch_done(punch, err);
+    for (size_t at = 0; at < count; at += LOG_HOLES_PER_ENTRY) {
+        size_t part = MIN(count - at, LOG_HOLES_PER_ENTRY);
+        struct log_entry *entry = holes_new(log, offsets + at, part);
+        if (!entry) {
+            done(arg, ERR_NO_MEMORY);
+            return;
+        }
+        if (at + part == count) {
+            entry->done = done;
+            entry->arg = arg;
+        }
+        control_queue(log, entry);
+    }
 }

@@ -216,6 +216,7 @@ static void segments_take(struct log_write *write)
         if (!segment)
             continue;
         segment->is_dirty = true;
+        segment->modified_ms = core_wall_ms(log->home->core);
         segment->is_cut = segment->base < log->place.segment_base;
     }
     log->sealed_bytes = 0;
@@ -236,6 +237,7 @@ static void opened(struct store_log *log)
     log->restore_count = log->restore_capacity = 0;
     log_mark_dirty(log);
     read_wake(log);
+    log_retain_check(log);
 }
 
 static void wake_failed(struct store_log *log, enum err err)

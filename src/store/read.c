@@ -324,16 +324,20 @@ static enum err pass_damage(struct read_job *job)
 /* To the batch that holds the offset, or the first behind it. */
 static enum err seek(struct read_job *job, struct batch_header *header)
 {
+    struct read_step before = job->step;
     for (;;) {
         enum err err = read_file_header(&job->window, &job->scope, &job->step, header);
         if (err == ERR_CORRUPT) {
+            read_file_blame(&job->window, &job->scope, &before, &job->step);
             err = pass_damage(job);
             if (err != ERR_OK)
                 return err;
+            before = job->step;
             continue;
         }
         if (err != ERR_OK || batch_last_offset(header) >= job->offset)
             return err;
+        before = job->step;
         job->step.position += header->size;
         job->step.expected = batch_last_offset(header) + 1;
     }
@@ -396,7 +400,9 @@ static enum err read_batches(struct read_job *job, const struct batch_header *he
         return ERR_OK;
     if (have < 0 && have != -EIO)
         return err_from_errno((int)-have);
-    return pass_damage(job);
+    /* it claimed offsets that were not its own: those wanted may come behind it */
+    enum err err = pass_damage(job);
+    return err == ERR_OK ? ERR_AGAIN : err;
 }
 
 static void segment_run(struct core_work *work)
@@ -411,10 +417,19 @@ static void segment_run(struct core_work *work)
             job->step.position = index_position(&job->index, job->scope.base, job->offset);
         job->step.expected = job->step.position == 0 ? job->scope.base : -1;
     }
-    if (err == ERR_OK)
+    while (err == ERR_OK || err == ERR_AGAIN) {
         err = seek(job, &header);
-    if (err == ERR_OK)
-        err = read_batches(job, &header);
+        if (err == ERR_OK)
+            err = read_batches(job, &header);
+        if (err == ERR_OK)
+            break;
+    }
+    if (err == ERR_NOT_FOUND && job->offset < job->scope.offset_end) {
+        /* the file ends too early */
+        damage_note(job, MAX(job->offset, job->step.expected), job->scope.offset_end);
+        job->offset_next = job->scope.offset_end;
+        err = ERR_CORRUPT;
+    }
     job->err = err;
 }
 
@@ -604,6 +619,11 @@ enum err read_open(struct store_log *log, struct store_read *read)
     bool in_tail =
         tail->next > tail->first && tail_at(tail, tail->first)->base_offset <= read->offset;
     struct segment *segment = in_tail ? NULL : segment_at(log, read->offset);
+    if (segment && segment->base > read->offset) { /* its file is gone */
+        store_damage_add(log->store, log->home->core, &log->key, read->offset, segment->base);
+        read->offset_next = segment->base;
+        return ERR_CORRUPT;
+    }
     if (segment)
         return from_segment(log, read, segment->base, 0);
     enum err err = from_tail(log, read);

@@ -113,17 +113,19 @@ static bool is_good(struct read_window *window, const struct read_scope *scope,
     return is_followed(window, scope, step->position, &header);
 }
 
-/* Two damaged batches in a row: what lies between must do without a neighbour's word, but it must
- * begin where it was expected. */
-static bool is_good_here(struct read_window *window, const struct read_scope *scope,
-                         const struct read_step *step)
+void read_file_blame(struct read_window *window, const struct read_scope *scope,
+                     const struct read_step *before, struct read_step *step)
 {
     struct batch_header header;
     const uint8_t *bytes;
-    if (step->expected < 0 || read_file_header(window, scope, step, &header) != ERR_OK)
-        return false;
-    ssize_t size = read_file_get(window, step->position, header.size, &bytes);
-    return size >= (ssize_t)header.size && read_file_check(scope, slice_make(bytes, header.size));
+    if (before->position >= step->position)
+        return;
+    if (read_file_header(window, scope, before, &header) == ERR_OK) {
+        ssize_t size = read_file_get(window, before->position, header.size, &bytes);
+        if (size >= (ssize_t)header.size && read_file_check(scope, slice_make(bytes, header.size)))
+            return;
+    }
+    *step = *before;
 }
 
 /* The damaged batch's own length may still be right. */
@@ -178,17 +180,19 @@ static enum err walk(struct read_window *window, const struct read_scope *scope,
                      struct read_step step, uint32_t to, struct index *out)
 {
     enum err err = ERR_OK;
+    struct read_step before = step;
     while (err == ERR_OK && step.position < to) {
         struct batch_header header;
         err = read_file_header(window, scope, &step, &header);
-        if (err == ERR_CORRUPT && is_good_here(window, scope, &step))
-            err = ERR_OK;
         if (err == ERR_CORRUPT) {
+            read_file_blame(window, scope, &before, &step);
             err = read_file_resync(window, scope, &step);
+            before = step;
             continue;
         }
         if (err != ERR_OK)
             break;
+        before = step;
         err = index_add(out, scope->base, step.position, &header, scope->index_interval);
         step.position += header.size;
         step.expected = batch_last_offset(&header) + 1;

@@ -37,6 +37,10 @@ NODISCARD enum err read_file_header(struct read_window *window, const struct rea
                                     const struct read_step *step, struct batch_header *out);
 /* Is the whole batch right: checksum, epoch? */
 bool read_file_check(const struct read_scope *scope, struct slice batch);
+/* Nothing fits at step: is the batch before it, whose length led there, the damaged one? Then step
+ * goes back to it. */
+void read_file_blame(struct read_window *window, const struct read_scope *scope,
+                     const struct read_step *before, struct read_step *step);
 /* From a damaged place to the next batch that is certainly good; moves step there. NOT_FOUND: there
  * is none below the limit; step is at the limit then. */
 NODISCARD enum err read_file_resync(struct read_window *window, const struct read_scope *scope,

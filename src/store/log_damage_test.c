@@ -1,0 +1,149 @@
+// Damage of segments: what is lost is the batch that was hit, it is told, and the rest is read.
+// SPDX-License-Identifier: Apache-2.0
+#include "store/log_fixture.h"
+
+#define BATCH_COUNT 6
+#define RECORDS     2
+
+struct damage {
+    struct log_fixture *f;
+    int64_t first;
+    int64_t next;
+    unsigned count;
+};
+
+static void damage_found(void *arg, struct store_log_key key, int64_t first, int64_t next)
+{
+    struct damage *d = arg;
+    d->first = d->count++ ? MIN(d->first, first) : first;
+    d->next = MAX(d->next, next);
+}
+
+/* Six batches of two records, checkpointed: nothing of them in the journal. */
+static struct log_fixture *filled(uint32_t sizes[BATCH_COUNT])
+{
+    struct log_fixture *f = log_fixture_new(7);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    for (unsigned i = 0; i < BATCH_COUNT; i++) {
+        struct log_fixture_batch batch = {
+            .count = RECORDS, .size = 10 + i, .seed = i, .timestamp_ms = 5000};
+        (void)log_fixture_put(f, 0, &batch);
+        struct buf *buf = log_fixture_batch(&batch, &sizes[i]);
+        buf_unref(buf);
+    }
+    log_fixture_drain(f);
+    log_fixture_close(f);
+    return f;
+}
+
+/* Reads everything; a bit for every batch that came. */
+static unsigned read_through(struct log_fixture *f)
+{
+    unsigned came = 0;
+    int64_t offset = 0;
+    while (offset < BATCH_COUNT * RECORDS) {
+        struct log_fixture_read r;
+        enum err err = log_fixture_read(f, 0, offset, 100000, &r);
+        assert_true(err == ERR_OK || err == ERR_CORRUPT);
+        assert_true(r.read.offset_next > offset);
+        struct slice rest = slice_make(r.bytes, r.read.size);
+        while (rest.size > 0) {
+            struct batch_header header;
+            assert_int_equal(batch_header_read(rest, &header), ERR_OK);
+            assert_int_equal(batch_check(slice_make(rest.data, header.size), &header), ERR_OK);
+            assert_int_equal(header.base_offset % RECORDS, 0);
+            came |= 1u << (header.base_offset / RECORDS);
+            rest = slice_make(rest.data + header.size, rest.size - header.size);
+        }
+        offset = r.read.offset_next;
+        free(r.bytes);
+    }
+    assert_int_equal(offset, BATCH_COUNT * RECORDS);
+    return came;
+}
+
+static void path_of(char *out, size_t size)
+{
+    struct store_log_key key = log_fixture_key(0);
+    char topic[UUID_TEXT_SIZE + 1];
+    uuid_to_text(&key.topic, topic);
+    (void)snprintf(out, size, "/data/logs/%s-0/%020d.log", topic, 0);
+}
+
+static void flips(void **state)
+{
+    uint32_t sizes[BATCH_COUNT];
+    char path[256];
+    struct log_fixture *f = filled(sizes);
+    path_of(path, sizeof(path));
+    struct os_fake_snapshot *snapshot = os_fake_snapshot_new(f->fake);
+    uint64_t position = 0;
+    for (unsigned i = 0; i < BATCH_COUNT; i++) {
+        for (uint32_t at = 0; at < sizes[i]; at++, position++) {
+            os_fake_snapshot_restore(f->fake, snapshot);
+            assert_int_equal(os_fake_flip(f->fake, path, position, at % 8), 0);
+            assert_int_equal(log_fixture_open(f), ERR_OK);
+            unsigned came = read_through(f);
+            if (came != (((1u << BATCH_COUNT) - 1) & ~(1u << i)))
+                fail_msg("batch %u byte %u bit %u: came %x", i, at, at % 8, came);
+            struct damage d = {.f = f};
+            store_damage_each(f->store, damage_found, &d);
+            if (d.count == 0 || d.first != i * RECORDS || d.next != (i + 1) * RECORDS)
+                fail_msg("batch %u byte %u: damage %lld..%lld", i, at, (long long)d.first,
+                         (long long)d.next);
+            log_fixture_close(f);
+        }
+    }
+    os_fake_snapshot_free(snapshot);
+    log_fixture_free(f);
+}
+
+static void short_file(void **state)
+{
+    uint32_t sizes[BATCH_COUNT];
+    char path[256];
+    struct log_fixture *f = filled(sizes);
+    path_of(path, sizeof(path));
+    int fd = f->os->ops->open(f->os, path, OS_OPEN_WRITE);
+    assert_int_equal(f->os->ops->truncate(f->os, fd, sizes[0] + sizes[1] + 30), 0);
+    f->os->ops->close(f->os, fd);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    assert_int_equal(read_through(f), 3);
+    struct damage d = {.f = f};
+    store_damage_each(f->store, damage_found, &d);
+    assert_int_equal(d.first, 2 * RECORDS);
+    assert_int_equal(d.next, BATCH_COUNT * RECORDS);
+    log_fixture_free(f);
+}
+
+/* A file that cannot be read is like one that is damaged; a file that is gone as well. */
+static void gone_file(void **state)
+{
+    uint32_t sizes[BATCH_COUNT];
+    char path[256];
+    struct log_fixture *f = filled(sizes);
+    path_of(path, sizeof(path));
+    assert_int_equal(os_fake_read_error(f->fake, path, 0, 100000, 5), 0);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    struct log_fixture_batch batch = {.count = 1, .size = 10, .seed = 9};
+    enum err err;
+    struct log_fixture_append *a = log_fixture_append(f, 1, &batch, &err);
+    log_fixture_turns(f, 8);
+    assert_true(a->is_done && a->err == ERR_OK);
+    free(a);
+    log_fixture_close(f);
+    assert_int_equal(f->os->ops->unlink(f->os, path), 0);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    assert_int_equal(read_through(f), 0);
+    log_fixture_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(flips),
+        cmocka_unit_test(short_file),
+        cmocka_unit_test(gone_file),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
