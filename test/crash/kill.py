@@ -187,10 +187,10 @@ class KillTest(case.ServerCase):
         acknowledged = sum(send.outcome == history.ACKNOWLEDGED for send in made.sends)
         print(f"\n{KILLS} kills (LEAT_SEED={SEED}): {len(made.sends)} sent, {acknowledged} "
               f"acknowledged, {total} stored, {len(made.polls)} read while it went on", flush=True)
+        anomalies = made.check()
+        self.assertFalse(anomalies, f"LEAT_SEED={SEED}\n{history.report(anomalies)}")
         self.assertEqual([producer.fatal for producer in producers if producer.fatal], [])
         self.assertEqual(reader.errors, [])
-        anomalies = made.check()
-        self.assertEqual(anomalies, [], f"LEAT_SEED={SEED}\n{history.report(anomalies)}")
         self.assertGreater(acknowledged, KILLS * 20)
         self.assertEqual(acknowledged, len(made.sends), "some were given up")
 
