@@ -20,8 +20,9 @@
 #define TRAIN_SIZE        (64 * 1024) /* of requests that may go out in one write */
 #define EVENTS_MAX        64
 #define CORRELATION_SIZE  4
-#define FLOOR_ANSWER_SIZE 60 /* without its length; records follow */
-#define FETCH_WAIT_MS     30000
+#define FLOOR_ANSWER_SIZE 60    /* without its length; records follow */
+#define ANSWER_WAIT_MS    30000 /* then the server has stalled */
+#define FETCH_WAIT_MS     10000
 #define SETUP_WAIT_NS     30000000000ull
 #define PROBE_FILE_SIZE   (64u << 20)
 #define PROBE_BLOCK_SIZE  4096
@@ -346,7 +347,10 @@ static void lanes_run(struct gen *gen, uint64_t count, uint64_t seconds)
         lane_send(gen, &gen->lanes[i]);
     while (gen->waiting) {
         struct epoll_event events[EVENTS_MAX];
-        int ready = epoll_wait(gen->poll, events, EVENTS_MAX, -1);
+        int ready = epoll_wait(gen->poll, events, EVENTS_MAX, ANSWER_WAIT_MS);
+        if (ready == 0)
+            stats_die_of("no answer for %d ms to %llu requests, after %llu answers", ANSWER_WAIT_MS,
+                         (unsigned long long)gen->waiting, (unsigned long long)gen->run.requests);
         for (int i = 0; i < ready; i++) {
             struct lane *lane = events[i].data.ptr;
             if (events[i].events & ~(uint32_t)EPOLLOUT) {
@@ -461,7 +465,9 @@ static void tail_round(struct tail *tail)
     bool is_acked = false, has_arrived = false;
     while (!is_acked || !has_arrived) {
         struct pollfd fds[2] = {{tail->consumer.fd, POLLIN, 0}, {tail->producer.fd, POLLIN, 0}};
-        poll(fds, 2, -1);
+        if (poll(fds, 2, ANSWER_WAIT_MS) == 0)
+            stats_die_of("%s for %d ms", is_acked ? "a record did not arrive" : "no answer",
+                         ANSWER_WAIT_MS);
         if (fds[0].revents && !has_arrived && tail_has_arrived(tail)) {
             stats_times_add(&tail->arrivals.times, stats_now_ns() - sent_ns);
             has_arrived = true;
