@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "kafka/kafka.h"
+#include "nats/nats.h"
 #include "reactor/balance.h"
 
 #define SERVER_DRAIN_MS 10000 /* for connections to finish what is in flight */
@@ -29,6 +30,8 @@ struct server {
     struct kafka *kafka;
     struct listener *listeners[SERVER_SETTINGS_LISTENERS_MAX];
     size_t listener_count;
+    struct nats *nats;
+    struct listener *nats_listener; /* NULL: none */
     struct core_watch signals;
     bool watching;
     bool draining;
@@ -56,6 +59,16 @@ static void conns_are_closed(void *arg)
     broker_drain(server->broker, broker_is_drained, server);
 }
 
+static void close_listeners(struct server *server)
+{
+    for (size_t i = 0; i < server->listener_count; i++)
+        listener_close(server->listeners[i]);
+    server->listener_count = 0;
+    if (server->nats_listener)
+        listener_close(server->nats_listener);
+    server->nats_listener = NULL;
+}
+
 static void server_stop(struct server *server)
 {
     if (server->draining) {
@@ -65,9 +78,7 @@ static void server_stop(struct server *server)
     }
     log_info(server->options.logger, "server", "draining");
     server->draining = true;
-    for (size_t i = 0; i < server->listener_count; i++)
-        listener_close(server->listeners[i]);
-    server->listener_count = 0;
+    close_listeners(server);
     conn_shutdown_all(server->reactor, SERVER_DRAIN_MS, conns_are_closed, server);
 }
 
@@ -163,14 +174,15 @@ static enum err open_broker(struct server *server, struct diag *diag)
 }
 
 /* Puts the address before the words of why nobody can listen there. */
-static void name_listener(const struct server_address *address, struct diag *diag)
+static void name_listener(const char *protocol, const struct server_address *address,
+                          struct diag *diag)
 {
     struct diag why = *diag;
     struct text name;
     text_init(&name);
     server_address_add(&name, &address->socket);
     if (!name.failed)
-        diag_set(diag, "cannot listen for Kafka on %s: %s", name.data, why.text);
+        diag_set(diag, "cannot listen for %s on %s: %s", protocol, name.data, why.text);
     text_deinit(&name);
 }
 
@@ -194,9 +206,36 @@ static enum err open_kafka(struct server *server, struct diag *diag)
                            &server->listeners[i], diag);
         server->listener_count += err == ERR_OK;
         if (err)
-            name_listener(address, diag);
+            name_listener("Kafka", address, diag);
     }
     return err;
+}
+
+static enum err open_nats(struct server *server, struct diag *diag)
+{
+    const struct server_settings *settings = server->options.settings;
+    struct nats_options nats = {
+        .reactor = server->reactor,
+        .logger = server->options.logger,
+        .config = settings->nats,
+        .software = "leat " LEAT_VERSION,
+    };
+    enum err err = nats_open(&nats, &server->nats);
+    if (err)
+        diag_set(diag, "cannot start: %s", err_text(err));
+    if (err || !settings->has_nats)
+        return err;
+    const struct server_address *address = &settings->nats_address;
+    err = nats_listen(server->nats, &address->socket, address->socket_size, &server->nats_listener,
+                      diag);
+    if (!err)
+        return ERR_OK;
+    name_listener("NATS", address, diag);
+    if (!settings->nats_is_default)
+        return err;
+    log_warn(server->options.logger, "server", "%s; NATS clients are not served", diag->text);
+    diag->text[0] = 0;
+    return ERR_OK;
 }
 
 static void say_ready(struct server *server)
@@ -213,6 +252,12 @@ static void say_ready(struct server *server)
         text_add_text(&line, i > 0 ? ", " : "");
         server_address_add(&line, &bound);
     }
+    if (server->nats_listener) {
+        struct sockaddr_storage bound;
+        listener_address(server->nats_listener, &bound);
+        text_add_text(&line, "; NATS on ");
+        server_address_add(&line, &bound);
+    }
     text_add_format(&line, ", data in %s", options->data_dir);
     if (!line.failed)
         options->say(options->arg, line.data);
@@ -222,7 +267,7 @@ static void say_ready(struct server *server)
 enum err server_open(const struct server_options *options, struct server **out, struct diag *diag)
 {
     static enum err (*const steps[])(struct server *, struct diag *) = {
-        open_reactor, open_signals, open_store, open_broker, open_kafka,
+        open_reactor, open_signals, open_store, open_broker, open_kafka, open_nats,
     };
     struct server *server = calloc(1, sizeof(*server));
     if (!server) {
@@ -254,8 +299,9 @@ bool server_run(struct server *server)
 void server_close(struct server *server)
 {
     struct os *os = server->options.os;
-    for (size_t i = 0; i < server->listener_count; i++)
-        listener_close(server->listeners[i]);
+    close_listeners(server);
+    if (server->nats)
+        nats_close(server->nats);
     if (server->kafka)
         kafka_close(server->kafka);
     if (server->broker)

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "server/conf_scalar.h"
 #include "server/settings_kafka.h"
+#include "server/settings_nats.h"
 
 static const char *const absent_keys[] = {
 #define NATS_ABSENT(key) key,
@@ -111,12 +112,22 @@ static enum err set_listen(struct load *load, struct slice value)
     return server_settings_kafka_listen(load->settings, value, load->diag);
 }
 
+static enum err set_nats_listen(struct load *load, struct slice value)
+{
+    return server_settings_nats_listen(load->settings, value, load->diag);
+}
+
 static const struct option options[] = {
-    {"--config", "-c", true, true, set_file},          {"--check", NULL, true, true, set_check},
-    {"--version", "-v", false, true, set_version},     {"--help", "-h", false, true, set_help},
-    {"--data", NULL, true, false, set_data},           {"--listen", NULL, true, false, set_listen},
-    {"--cores", NULL, true, false, set_cores},         {"--memory", NULL, true, false, set_memory},
+    {"--config", "-c", true, true, set_file},
+    {"--check", NULL, true, true, set_check},
+    {"--version", "-v", false, true, set_version},
+    {"--help", "-h", false, true, set_help},
+    {"--data", NULL, true, false, set_data},
+    {"--listen", NULL, true, false, set_listen},
+    {"--cores", NULL, true, false, set_cores},
+    {"--memory", NULL, true, false, set_memory},
     {"--log-level", NULL, true, false, set_log_level},
+    {"--nats-listen", NULL, true, false, set_nats_listen},
 };
 
 const char *server_settings_help(void)
@@ -128,6 +139,8 @@ const char *server_settings_help(void)
            "      --data DIR     keep all logs below DIR (./leat-data)\n"
            "      --listen ADDR  listen for Kafka clients on ADDR (127.0.0.1:9092); again for "
            "more\n"
+           "      --nats-listen ADDR  listen for NATS clients on ADDR (127.0.0.1:4222); none: do "
+           "not\n"
            "      --cores N      use N cores (0: all)\n"
            "      --memory SIZE  hold at most SIZE in buffers and caches (512mib)\n"
            "      --log-level LEVEL  trace, debug, info, warn or error (info)\n"
@@ -213,6 +226,9 @@ static enum err apply_pair(struct load *load, const struct server_conf_pair *pai
         return apply_scalar(load, pair, set_log_level);
     if (server_conf_key_equal(pair->key, "kafka"))
         return server_settings_kafka_apply(load->settings, &pair->value, load->diag);
+    enum err err = server_settings_nats_apply(load->settings, pair, load->diag);
+    if (err != ERR_NOT_FOUND)
+        return err;
     for (size_t i = 0; i < COUNT_OF(absent_keys); i++)
         if (server_conf_key_equal(pair->key, absent_keys[i]))
             return server_conf_complain(load->diag, &pair->place,
@@ -257,7 +273,9 @@ enum err server_settings_load(struct server_settings *settings,
                                                   sizeof(*settings->kafka_listeners));
     if (!settings->kafka_listeners)
         return ERR_NO_MEMORY;
-    enum err err = server_settings_kafka_listen(settings, SLICE_LITERAL("127.0.0.1:9092"), diag);
+    enum err err = server_settings_nats_init(settings, diag);
+    if (!err)
+        err = server_settings_kafka_listen(settings, SLICE_LITERAL("127.0.0.1:9092"), diag);
     if (!err)
         err = apply_arguments(&load, true);
     bool is_reading = settings->act == SERVER_ACT_RUN || settings->act == SERVER_ACT_CHECK;
@@ -268,5 +286,6 @@ enum err server_settings_load(struct server_settings *settings,
 
 void server_settings_deinit(struct server_settings *settings)
 {
+    nats_config_unref(settings->nats);
     arena_deinit(&settings->arena);
 }

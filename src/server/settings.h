@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "broker/settings.h"
+#include "nats/config.h"
 #include "server/address.h"
 #include "server/conf.h"
 
@@ -34,6 +35,10 @@ struct server_settings {
     size_t kafka_listener_count;
     const char *kafka_advertised_host; /* NULL: the address that the client dialled */
     uint16_t kafka_advertised_port;
+    bool has_nats;
+    bool nats_is_default; /* nobody named the address: when it is taken, NATS is left out */
+    struct server_address nats_address;
+    struct nats_config *nats;      /* one reference */
     struct broker_settings broker; /* its texts live as long as this */
 };
 

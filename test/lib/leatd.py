@@ -38,7 +38,8 @@ def free_port():
 class Server:
     """One leatd: its process, its data folder and what it said in all of its lives."""
 
-    def __init__(self, args=(), config=None, folder=None, memory="128m", cores=None):
+    def __init__(self, args=(), config=None, folder=None, memory="128m", cores=None,
+                 nats=False):
         if not BINARY:
             raise ServerError("the environment variable LEATD must name the leatd to test")
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="leat-test-"))
@@ -46,6 +47,7 @@ class Server:
         self.data = self.folder / "data"
         self.log = self.folder / "leatd.log"
         self.port = free_port()
+        self.nats_port = free_port() if nats else 0
         self.args = list(args)
         self.config = config
         self.memory = memory
@@ -63,6 +65,7 @@ class Server:
 
     def command(self):
         command = [BINARY, "--data", str(self.data), "--listen", self.address]
+        command += ["--nats-listen", f"127.0.0.1:{self.nats_port}" if self.nats_port else "none"]
         config = self.folder / "leat.conf"
         config.write_text(self.config or "", encoding="utf-8")
         command += ["--config", str(config)]

@@ -1,0 +1,240 @@
+// Writes a message to its subscribers of this core.
+// SPDX-License-Identifier: Apache-2.0
+//
+// A payload is copied once for each connection at most: small ones behind their MSG line into the
+// connection's output, large ones not at all. What several subscribers get alike, line and all, is
+// written once and shared.
+#include <stdlib.h>
+
+#include "nats/conn.h"
+
+/* One message being delivered, and the text that the last subscriber got. */
+struct delivery {
+    struct nats_core *home;
+    struct nats_message *message;
+    const struct nats_sub *sub; /* whose text is in head or shared; NULL: nobody's */
+    bool has_headers;           /* of that text */
+    bool is_shared;             /* text is worth sharing: there are more takers */
+    size_t head_size;
+    struct buf_range shared; /* buf NULL: none */
+};
+
+static uint8_t *put(uint8_t *at, struct slice bytes)
+{
+    memcpy(at, bytes.data, bytes.size);
+    return at + bytes.size;
+}
+
+static uint8_t *put_number(uint8_t *at, size_t number)
+{
+    uint8_t digits[20];
+    size_t count = 0;
+    do {
+        digits[count++] = (uint8_t)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    while (count > 0)
+        *at++ = digits[--count];
+    return at;
+}
+
+static bool make_room(struct nats_core *home, size_t size)
+{
+    if (size <= home->head_capacity)
+        return true;
+    uint8_t *head = realloc(home->head, size * 2);
+    if (!head)
+        return false;
+    home->head = head;
+    home->head_capacity = size * 2;
+    return true;
+}
+
+/* "MSG subject sid [reply] size\r\n", or HMSG with the headers' size. */
+static bool make_head(struct delivery *delivery, const struct nats_sub *sub)
+{
+    const struct nats_message *message = delivery->message;
+    bool has_headers = message->header_size > 0 && sub->conn->headers;
+    size_t size = message->subject.size + sub->sid_size + message->reply.size +
+                  message->size_text.size + message->header_text.size + 64;
+    if (!make_room(delivery->home, size))
+        return false;
+    uint8_t *at = delivery->home->head;
+    at = put(at, has_headers ? SLICE_LITERAL("HMSG ") : SLICE_LITERAL("MSG "));
+    at = put(at, message->subject);
+    *at++ = ' ';
+    at = put(at, nats_sub_sid(sub));
+    *at++ = ' ';
+    if (message->reply.data) {
+        at = put(at, message->reply);
+        *at++ = ' ';
+    }
+    if (has_headers) {
+        at = put(at, message->header_text);
+        *at++ = ' ';
+    }
+    if (has_headers || message->header_size == 0)
+        at = put(at, message->size_text);
+    else
+        at = put_number(at, message->payload.size - message->header_size);
+    *at++ = '\r';
+    *at++ = '\n';
+    delivery->head_size = (size_t)(at - delivery->home->head);
+    delivery->sub = sub;
+    delivery->has_headers = has_headers;
+    delivery->shared = (struct buf_range){NULL, 0, 0};
+    return true;
+}
+
+/* What follows the line: payload and line end, without headers for who cannot take them. */
+static struct buf_range body_of(const struct delivery *delivery)
+{
+    const struct nats_message *message = delivery->message;
+    struct buf_range body = message->payload;
+    body.size += 2;
+    if (message->header_size > 0 && !delivery->has_headers) {
+        body.offset += message->header_size;
+        body.size -= message->header_size;
+    }
+    return body;
+}
+
+/* Writes line and payload where several connections can refer to them. */
+static bool make_shared(struct delivery *delivery, struct slice body)
+{
+    struct nats_core *home = delivery->home;
+    size_t size = delivery->head_size + body.size;
+    if (home->fill && buf_is_exclusive(home->fill))
+        home->fill_used = 0;
+    if (!home->fill || home->fill->capacity - home->fill_used < size) {
+        struct buf *fill = buf_pool_get(core_buffers(home->core), MAX(size, NATS_FILL_SIZE));
+        if (!fill)
+            return false;
+        buf_unref(home->fill);
+        home->fill = fill;
+        home->fill_used = 0;
+    }
+    uint8_t *at = home->fill->data + home->fill_used;
+    at = put(at, slice_make(home->head, delivery->head_size));
+    put(at, body);
+    delivery->shared = (struct buf_range){home->fill, home->fill_used, (uint32_t)size};
+    home->fill_used += (uint32_t)size;
+    return true;
+}
+
+static void write_message(struct delivery *delivery, struct conn *conn)
+{
+    struct buf_range body = body_of(delivery);
+    struct slice head = slice_make(delivery->home->head, delivery->head_size);
+    if (body.size > NATS_COPY_MAX + 2) {
+        if (conn_write(conn, head))
+            (void)conn_write_shared(conn, body);
+    } else if (delivery->is_shared &&
+               (delivery->shared.buf || make_shared(delivery, buf_range_slice(body)))) {
+        (void)conn_write_shared(conn, delivery->shared);
+    } else if (conn_write(conn, head)) {
+        (void)conn_write(conn, buf_range_slice(body));
+    }
+}
+
+/* False: it takes no more. The last message that it may get finishes it. */
+static bool count_delivery(struct nats_core *home, struct nats_sub *sub)
+{
+    if (sub->is_finished)
+        return false;
+    sub->delivered++;
+    if (sub->max == 0 || sub->delivered < sub->max)
+        return true;
+    sub->is_finished = true;
+    sub->next_finished = home->finished;
+    home->finished = sub;
+    return true;
+}
+
+static bool is_same_text(const struct delivery *delivery, const struct nats_sub *sub)
+{
+    bool has_headers = delivery->message->header_size > 0 && sub->conn->headers;
+    return delivery->sub && has_headers == delivery->has_headers &&
+           slice_equal(nats_sub_sid(sub), nats_sub_sid(delivery->sub));
+}
+
+static bool is_denied(const struct nats_sub *sub, struct slice subject)
+{
+    return sub->is_filtered &&
+           !security_permissions_deliver(sub->conn->user ? sub->conn->user->permissions : NULL,
+                                         subject, sub->interest.queue);
+}
+
+static bool deliver_to(struct delivery *delivery, struct nats_sub *sub)
+{
+    struct nats_message *message = delivery->message;
+    struct nats_conn *taker = sub->conn;
+    if (!nats_conn_is_open(taker) || (taker == message->publisher && !taker->connect.echo) ||
+        is_denied(sub, message->subject))
+        return false;
+    bool is_full = conn_output_full(taker->conn);
+    if (is_full && taker->config->no_stall)
+        return false;
+    if (!count_delivery(delivery->home, sub))
+        return false;
+    if (!is_same_text(delivery, sub) && !make_head(delivery, sub)) {
+        nats_conn_cut(taker, NATS_REASON_OUT_OF_MEMORY);
+        return false;
+    }
+    size_t size = delivery->head_size + message->payload.size;
+    if (conn_output_size(taker->conn) + size > taker->config->pending_size_max) {
+        nats_conn_cut(taker, NATS_REASON_SLOW_CONSUMER_PENDING);
+        return false;
+    }
+    write_message(delivery, taker->conn);
+    taker->out_messages++;
+    taker->out_bytes += body_of(delivery).size - 2;
+    if (message->reply.data && taker->replies)
+        nats_replies_track(taker, message->reply);
+    if (is_full) {
+        message->met_full = true;
+        if (message->publisher && message->publisher != taker)
+            nats_stall_begin(message->publisher, taker);
+    }
+    return true;
+}
+
+static void count_out(struct nats_core *home, const struct nats_message *message, size_t count)
+{
+    metric_add(&home->counters.out_messages, count);
+    metric_add(&home->counters.out_bytes, count * message->payload.size);
+}
+
+size_t nats_deliver_plain(struct nats_core *home, struct nats_message *message,
+                          const struct interest_match *match)
+{
+    struct delivery delivery = {
+        .home = home, .message = message, .is_shared = match->plain_count > 1};
+    size_t count = 0;
+    for (uint32_t i = 0; i < match->plain_count; i++)
+        count += deliver_to(&delivery, CONTAINER_OF(match->plain[i], struct nats_sub, interest));
+    count_out(home, message, count);
+    return count;
+}
+
+bool nats_deliver_group(struct nats_core *home, struct nats_message *message,
+                        const struct interest_group *group, uint32_t index)
+{
+    struct delivery delivery = {.home = home, .message = message};
+    for (uint32_t i = 0; i < group->member_count; i++) {
+        struct interest_sub *member = group->members[(index + i) % group->member_count];
+        if (!deliver_to(&delivery, CONTAINER_OF(member, struct nats_sub, interest)))
+            continue;
+        count_out(home, message, 1);
+        return true;
+    }
+    return false;
+}
+
+void nats_deliver_deinit(struct nats_core *home)
+{
+    buf_unref(home->fill);
+    free(home->head);
+    home->fill = NULL;
+    home->head = NULL;
+}

@@ -1,0 +1,163 @@
+// Messages for subscribers on other cores: one parcel a core, gathered over a publisher's input.
+// SPDX-License-Identifier: Apache-2.0
+//
+// A parcel refers to the publisher's input; the receiver matches again for its own subscribers and
+// sends the parcel home, where it is used again. A publisher with many parcels out waits.
+#include <stdlib.h>
+
+#include "nats/conn.h"
+
+struct parcel_entry {
+    struct nats_message message; /* holds a reference of its buffer */
+    struct slice group;          /* null: for plain subscriptions; its own memory */
+};
+
+struct nats_parcel {
+    struct core_message message;
+    struct nats_parcel *next;
+    struct nats_conn *publisher;
+    uint32_t home;
+    uint32_t count;
+    bool met_full;
+    struct parcel_entry entries[NATS_PARCEL_ENTRIES];
+};
+
+static void deliver_entry(struct nats_core *home, struct parcel_entry *entry)
+{
+    const struct interest_match *match;
+    if (broker_interest_match(home->interest, entry->message.subject, &match) != ERR_OK) {
+        metric_add(&home->counters.dropped, 1);
+        return;
+    }
+    if (!entry->group.data) {
+        nats_deliver_plain(home, &entry->message, match);
+    } else {
+        const struct interest_group *group = broker_interest_group(match, entry->group);
+        if (!group || group->member_count == 0 ||
+            !nats_deliver_group(home, &entry->message, group,
+                                (uint32_t)(core_random(home->core) % group->member_count)))
+            metric_add(&home->counters.dropped, 1);
+    }
+    if (home->finished)
+        nats_subs_remove_finished(home);
+}
+
+static void parcel_returns(struct core *core, struct core_message *message)
+{
+    struct nats_parcel *parcel = CONTAINER_OF(message, struct nats_parcel, message);
+    struct nats_core *home = nats_core(core);
+    struct nats_conn *publisher = parcel->publisher;
+    publisher->parcels_out--;
+    if (parcel->met_full && publisher->conn)
+        nats_stall_begin(publisher, NULL);
+    if (publisher->parcels_out <= NATS_PARCELS_OUT_MAX / 2 && publisher->conn)
+        nats_conn_go_on(publisher, NATS_WAIT_PARCELS);
+    if (!publisher->conn)
+        nats_conn_unref(publisher);
+    if (home->parcels_free_count == NATS_PARCELS_FREE_MAX) {
+        free(parcel);
+        return;
+    }
+    parcel->next = home->parcels_free;
+    home->parcels_free = parcel;
+    home->parcels_free_count++;
+}
+
+static void parcel_arrives(struct core *core, struct core_message *message)
+{
+    struct nats_parcel *parcel = CONTAINER_OF(message, struct nats_parcel, message);
+    struct nats_core *home = nats_core(core);
+    for (uint32_t i = 0; i < parcel->count; i++) {
+        struct parcel_entry *entry = &parcel->entries[i];
+        deliver_entry(home, entry);
+        parcel->met_full |= entry->message.met_full;
+        buf_unref(entry->message.payload.buf);
+        free((void *)(uintptr_t)entry->group.data);
+    }
+    message->run = parcel_returns;
+    core_send(core, parcel->home, message);
+}
+
+static struct nats_parcel *parcel_new(struct nats_core *home, struct nats_conn *publisher)
+{
+    struct nats_parcel *parcel = home->parcels_free;
+    if (parcel) {
+        home->parcels_free = parcel->next;
+        home->parcels_free_count--;
+    } else {
+        parcel = malloc(sizeof(*parcel));
+    }
+    if (!parcel)
+        return NULL;
+    parcel->message.run = parcel_arrives;
+    parcel->home = core_id(home->core);
+    parcel->publisher = publisher;
+    parcel->count = 0;
+    parcel->met_full = false;
+    publisher->parcels_out++;
+    return parcel;
+}
+
+static void parcel_send(struct nats_core *home, uint32_t to)
+{
+    struct nats_parcel *parcel = home->parcels[to];
+    home->parcels[to] = NULL;
+    home->parcels_open--;
+    core_send(home->core, to, &parcel->message);
+}
+
+/* SLICE_NULL of a null group; data NULL and a size: out of memory. */
+static struct slice copy_group(struct slice group)
+{
+    if (!group.data)
+        return SLICE_NULL;
+    uint8_t *copy = malloc(MAX(group.size, (size_t)1));
+    if (!copy)
+        return slice_make(NULL, 1);
+    memcpy(copy, group.data, group.size);
+    return slice_make(copy, group.size);
+}
+
+bool nats_parcel_add(struct nats_core *home, uint32_t to, const struct nats_message *message,
+                     struct slice group)
+{
+    struct slice copy = copy_group(group);
+    if (!home->parcels[to]) {
+        home->parcels[to] = parcel_new(home, message->publisher);
+        home->parcels_open += home->parcels[to] != NULL;
+    }
+    struct nats_parcel *parcel = home->parcels[to];
+    if (!parcel || (!copy.data && copy.size > 0)) {
+        free((void *)(uintptr_t)copy.data);
+        metric_add(&home->counters.dropped, 1);
+        return false;
+    }
+    struct parcel_entry *entry = &parcel->entries[parcel->count++];
+    entry->message = *message;
+    entry->message.publisher = NULL;
+    entry->message.met_full = false;
+    entry->group = copy;
+    buf_ref(message->payload.buf);
+    if (parcel->count == NATS_PARCEL_ENTRIES) {
+        nats_announce_flush(home);
+        parcel_send(home, to);
+    }
+    return true;
+}
+
+void nats_parcel_flush(struct nats_core *home)
+{
+    for (uint32_t to = 0; home->parcels_open > 0 && to < home->nats->core_count; to++)
+        if (home->parcels[to])
+            parcel_send(home, to);
+}
+
+void nats_parcel_deinit(struct nats_core *home)
+{
+    struct nats_parcel *parcel;
+    while ((parcel = home->parcels_free) != NULL) {
+        home->parcels_free = parcel->next;
+        free(parcel);
+    }
+    free(home->parcels);
+}

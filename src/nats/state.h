@@ -1,0 +1,87 @@
+// What the NATS room keeps on each core, and what all cores share.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <netinet/in.h>
+
+#include "base/metrics.h"
+#include "broker/interest.h"
+#include "nats/error.h"
+#include "nats/nats.h"
+
+enum nats_limit {
+    NATS_ID_SIZE = 56,
+    NATS_COPY_MAX = 1024,      /* a payload up to this is copied, a larger one referenced */
+    NATS_FILL_SIZE = 65536,    /* of the buffers for what several connections get alike */
+    NATS_PARCEL_ENTRIES = 64,  /* messages in one parcel */
+    NATS_PARCELS_OUT_MAX = 32, /* of one connection: more of them make it wait */
+    NATS_PARCELS_FREE_MAX = 64,
+    NATS_STALL_MS = 10,           /* a producer waits so long for a slow consumer */
+    NATS_FULL_PERCENT = 75,       /* of the pending bytes, from where producers wait */
+    NATS_FIRST_PING_MS = 2000,    /* after CONNECT, to measure the round trip */
+    NATS_RTT_MS = 60 * 60 * 1000, /* it is measured again so often */
+    NATS_REPLIES_MAX = 65536,     /* reply subjects that one connection may publish to */
+    NATS_REPLIES_PRUNE_MS = 1000,
+};
+
+struct nats_core;
+struct nats_parcel;
+struct nats_announcement;
+
+struct nats_counters {
+    struct metric_counter opened;
+    struct metric_counter closed[NATS_REASON_COUNT];
+    struct metric_counter here; /* connections now */
+    struct metric_counter subscriptions;
+    struct metric_counter in_messages;
+    struct metric_counter in_bytes;
+    struct metric_counter out_messages;
+    struct metric_counter out_bytes;
+    struct metric_counter stalls;  /* producers that waited for slow consumers */
+    struct metric_counter dropped; /* messages that nobody got for lack of memory */
+};
+
+struct nats {
+    struct nats_options options;
+    struct nats_core *cores; /* one a core */
+    unsigned core_count;
+    char id[NATS_ID_SIZE + 1];
+    char host[INET6_ADDRSTRLEN];
+    uint16_t port;
+    uint64_t conn_id_last;  /* core 0 */
+    struct nats_lame *lame; /* core 0; NULL: not */
+};
+
+struct nats_core {
+    struct nats *nats;
+    struct core *core;
+    struct nats_config *config;
+    struct interest *interest;
+    struct list conns; /* struct nats_conn.node */
+    bool is_lame;
+
+    struct buf *fill; /* text that several connections get */
+    uint32_t fill_used;
+    uint8_t *head; /* scratch of deliver.c */
+    size_t head_capacity;
+    struct nats_sub *finished; /* got their last message; removed after the publish */
+
+    bool is_listening; /* asked the others for their interest */
+    unsigned snapshots_missing;
+    bool *listeners; /* cores that want to hear of this one's interest */
+    unsigned listener_count;
+    struct nats_announcement **announcements; /* for each core, not sent yet */
+    struct core_task announce_task;
+
+    struct nats_parcel **parcels; /* for each core, being filled */
+    unsigned parcels_open;
+    struct nats_parcel *parcels_free;
+    unsigned parcels_free_count;
+
+    struct nats_counters counters;
+};
+
+static inline struct nats_core *nats_core(const struct core *core)
+{
+    return core_slot_get(core, CORE_SLOT_NATS);
+}

@@ -1,0 +1,162 @@
+// SUB and UNSUB: the subscriptions of a connection.
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+
+#include "base/subject.h"
+#include "nats/conn.h"
+
+/* Queue groups of this name are the server's own. */
+#define SYSTEM_QUEUE "_sys_"
+
+#define SUBSCRIBE_VIOLATION "Permissions Violation for Subscription to"
+
+static struct nats_sub *sub_new(struct nats_conn *conn, const struct wire_nats_request *request)
+{
+    size_t size = request->sid.size + request->subject.size + request->queue.size;
+    struct budget *budget = reactor_budget(core_reactor(conn->home->core));
+    if (!budget_charge(budget, sizeof(struct nats_sub) + size))
+        return NULL;
+    struct nats_sub *sub = malloc(sizeof(*sub) + size);
+    if (!sub) {
+        budget_release(budget, sizeof(*sub) + size);
+        return NULL;
+    }
+    *sub = (struct nats_sub){.conn = conn, .sid_size = (uint32_t)request->sid.size};
+    uint8_t *at = sub->text;
+    memcpy(at, request->sid.data, request->sid.size);
+    at += request->sid.size;
+    memcpy(at, request->subject.data, request->subject.size);
+    sub->interest.subject = slice_make(at, request->subject.size);
+    at += request->subject.size;
+    if (request->queue.data) {
+        memcpy(at, request->queue.data, request->queue.size);
+        sub->interest.queue = slice_make(at, request->queue.size);
+    }
+    return sub;
+}
+
+static void sub_free(struct nats_sub *sub)
+{
+    struct budget *budget = reactor_budget(core_reactor(sub->conn->home->core));
+    budget_release(budget, sizeof(*sub) + sub->sid_size + sub->interest.subject.size +
+                               sub->interest.queue.size);
+    free(sub);
+}
+
+static void sub_remove(struct nats_sub *sub)
+{
+    struct nats_conn *conn = sub->conn;
+    broker_interest_remove(conn->home->interest, &sub->interest);
+    (void)map_remove(&conn->subs, nats_sub_sid(sub));
+    metric_add(&conn->home->counters.subscriptions, (uint64_t)-1);
+    conn->is_unsynced |= conn->home->listener_count > 0;
+    sub_free(sub);
+}
+
+/* ERR_EXISTS: the sid is taken, and the first one stays. */
+static enum err sub_insert(struct nats_conn *conn, const struct wire_nats_request *request)
+{
+    if (map_get(&conn->subs, request->sid))
+        return ERR_EXISTS;
+    struct nats_sub *sub = sub_new(conn, request);
+    if (!sub)
+        return ERR_NO_MEMORY;
+    if (!map_put(&conn->subs, nats_sub_sid(sub), sub, NULL)) {
+        sub_free(sub);
+        return ERR_NO_MEMORY;
+    }
+    enum err err = broker_interest_add(conn->home->interest, &sub->interest);
+    if (err) {
+        (void)map_remove(&conn->subs, nats_sub_sid(sub));
+        sub_free(sub);
+        return err;
+    }
+    metric_add(&conn->home->counters.subscriptions, 1);
+    conn->is_unsynced |= conn->home->listener_count > 0;
+    if (conn->user)
+        sub->is_filtered =
+            security_permissions_filters(conn->user->permissions, request->subject, request->queue);
+    return ERR_OK;
+}
+
+static bool may_subscribe(struct nats_conn *conn, const struct wire_nats_request *request)
+{
+    const struct security_permissions *permissions = conn->user ? conn->user->permissions : NULL;
+    bool is_system = request->queue.data && slice_equal_text(request->queue, SYSTEM_QUEUE);
+    if (is_system ||
+        !security_permissions_subscribe(permissions, request->subject, request->queue)) {
+        nats_conn_fail_subject(conn, SUBSCRIBE_VIOLATION, request->subject, request->queue, "");
+        return false;
+    }
+    unsigned tokens_max = conn->config->subscription_tokens_max;
+    if (tokens_max > 0 && subject_token_count(request->subject) > tokens_max) {
+        nats_conn_fail_subject(conn, SUBSCRIBE_VIOLATION, request->subject, SLICE_NULL,
+                               ", too many tokens");
+        return false;
+    }
+    if (conn->config->subscriptions_max > 0 &&
+        conn->subs.count >= conn->config->subscriptions_max) {
+        nats_conn_fail(conn, NATS_ERROR_MAX_SUBSCRIPTIONS);
+        return false;
+    }
+    return true;
+}
+
+void nats_subs_add(struct nats_conn *conn, const struct wire_nats_request *request)
+{
+    if (!may_subscribe(conn, request))
+        return;
+    enum err err = sub_insert(conn, request);
+    if (err == ERR_INVALID)
+        nats_conn_fail(conn, NATS_ERROR_INVALID_SUBJECT);
+    else if (err == ERR_NO_MEMORY)
+        nats_conn_end(conn, NATS_REASON_OUT_OF_MEMORY);
+    else if (conn->connect.verbose)
+        nats_conn_send(conn, "+OK\r\n");
+}
+
+void nats_subs_unsub(struct nats_conn *conn, const struct wire_nats_request *request)
+{
+    struct nats_sub *sub = map_get(&conn->subs, request->sid);
+    if (sub && request->unsub_max > sub->delivered)
+        sub->max = request->unsub_max;
+    else if (sub)
+        sub_remove(sub);
+    if (conn->connect.verbose)
+        nats_conn_send(conn, "+OK\r\n");
+}
+
+void nats_subs_remove_all(struct nats_conn *conn)
+{
+    size_t position = 0;
+    struct nats_sub *sub;
+    while ((sub = map_next(&conn->subs, &position)) != NULL)
+        sub_remove(sub);
+    map_deinit(&conn->subs);
+    map_init(&conn->subs, core_random(conn->home->core));
+}
+
+void nats_subs_recheck(struct nats_conn *conn)
+{
+    const struct security_permissions *permissions = conn->user ? conn->user->permissions : NULL;
+    size_t position = 0;
+    struct nats_sub *sub;
+    while ((sub = map_next(&conn->subs, &position)) != NULL) {
+        struct slice subject = sub->interest.subject;
+        struct slice queue = sub->interest.queue;
+        sub->is_filtered = security_permissions_filters(permissions, subject, queue);
+        if (security_permissions_subscribe(permissions, subject, queue))
+            continue;
+        nats_conn_fail_subject(conn, SUBSCRIBE_VIOLATION, subject, queue, "");
+        sub_remove(sub);
+    }
+}
+
+void nats_subs_remove_finished(struct nats_core *home)
+{
+    struct nats_sub *sub;
+    while ((sub = home->finished) != NULL) {
+        home->finished = sub->next_finished;
+        sub_remove(sub);
+    }
+}

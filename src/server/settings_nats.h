@@ -1,0 +1,16 @@
+// NATS settings: the top-level keys of nats-server.conf that Leat honours.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "server/settings.h"
+
+/* Defaults: 127.0.0.1:4222, all else as nats-server. */
+NODISCARD enum err server_settings_nats_init(struct server_settings *settings, struct diag *diag);
+/* "address:port", or "none" to serve no NATS clients. */
+NODISCARD enum err server_settings_nats_listen(struct server_settings *settings, struct slice text,
+                                               struct diag *diag);
+/* One pair of the file's top level. ERR_NOT_FOUND: none of the keys known here. ERR_INVALID with
+ * file, line and words in diag. */
+NODISCARD enum err server_settings_nats_apply(struct server_settings *settings,
+                                              const struct server_conf_pair *pair,
+                                              struct diag *diag);
