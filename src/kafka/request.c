@@ -28,19 +28,12 @@ static struct kafka_request *request_get(struct kafka_core *state, struct arena 
     return malloc(sizeof(struct kafka_request));
 }
 
-/* A small frame is copied, because it may wait for long and its buffer is much larger: into a small
- * buffer when its records are to be kept, else into the arena. False: not copied. */
-static bool input_copy(struct kafka_request *request, struct buf_range input, bool needs_buf)
+/* A small frame is copied into the arena: it may wait for long and its buffer is much larger. */
+static bool input_copy(struct kafka_request *request, struct buf_range input)
 {
     uint8_t *copy = NULL;
-    if (input.size > KAFKA_COPY_SIZE_MAX)
-        return false;
-    if (needs_buf) {
-        request->input.buf = buf_pool_get(core_buffers(request->core), input.size);
-        copy = request->input.buf ? request->input.buf->data : NULL;
-    } else {
+    if (input.size <= KAFKA_COPY_SIZE_MAX)
         copy = arena_alloc(&request->arena, input.size);
-    }
     if (!copy)
         return false;
     memcpy(copy, input.buf->data + input.offset, input.size);
@@ -62,7 +55,7 @@ struct kafka_request *kafka_request_new(struct kafka_conn *conn, struct buf_rang
                                       .input.size = input.size,
                                       .arrived_ns = core_now_ns(core)};
     list_init(&request->node);
-    if (!input_copy(request, input, needs_buf)) {
+    if (needs_buf || !input_copy(request, input)) {
         request->input = input;
         request->bytes = buf_range_slice(input);
         buf_ref(input.buf);
