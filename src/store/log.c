@@ -71,6 +71,7 @@ struct store_log *log_make(struct store *store, struct store_log_key key)
     log->key = key;
     log->place.segment_base = -1;
     log->oldest_ms = -1;
+    log->is_new = store->is_claimed;
     lists_init(log);
     tail_init(&log->tail);
     epochs_init(&log->epochs);

@@ -1,5 +1,5 @@
-// Power cuts at any disk operation of random work: what was acknowledged is there, nothing is
-// invented. SPDX-License-Identifier: Apache-2.0
+// Power cuts at any disk operation of random work: what was acknowledged is there, nothing else.
+// SPDX-License-Identifier: Apache-2.0
 //
 // LEAT_SEED=<n> runs that one seed, LEAT_SEEDS=<n> so many from it.
 #include "store/log.h"

@@ -35,6 +35,7 @@ struct log_fixture {
     unsigned done_count;
     enum err done_err;
     bool drained;
+    unsigned log_count; /* that are claimed */
 };
 
 static inline void log_fixture_line(struct logger *logger, struct slice line)
@@ -83,7 +84,7 @@ static inline enum err log_fixture_open(struct log_fixture *f)
         f->reactor = NULL;
         return err;
     }
-    for (unsigned i = 0; i < FIXTURE_LOG_COUNT; i++) {
+    for (unsigned i = 0; i < f->log_count; i++) {
         err = store_log_new(f->store, f->core, log_fixture_key(i), &f->config, &f->logs[i]);
         assert_int_equal(err, ERR_OK);
         store_log_events_set(f->logs[i], &events, f);
@@ -122,6 +123,7 @@ static inline struct log_fixture *log_fixture_new(uint64_t seed)
     struct log_fixture *f = calloc(1, sizeof(*f));
     f->fake = os_fake_new(seed);
     f->os = os_fake_os(f->fake);
+    f->log_count = FIXTURE_LOG_COUNT;
     budget_init(&f->budget, 64 << 20);
     f->logger = (struct logger){LOG_DEBUG, log_fixture_line, log_fixture_now};
     f->config = (struct store_log_config){

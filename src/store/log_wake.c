@@ -288,7 +288,7 @@ void log_wake(struct store_log *log)
         wake_failed(log, ERR_NO_MEMORY);
         return;
     }
-    if (log->place.segment_base < 0 && !log->is_listed && log->lsn_next == 1) {
+    if (log->is_new && !log->is_listed) {
         tail_write_free(write);
         opened(log);
         return;
