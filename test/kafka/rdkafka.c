@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { DEADLINE_MS = 60000, RECORD_COUNT = 2000 };
@@ -376,15 +377,18 @@ static void task_offsets(struct talk *talk)
     rd_kafka_t *producer = open_producer(talk, "none", "false");
     create_topic(talk, producer, 1);
     expect_range(talk, producer, 0, 0);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t first_ms = (int64_t)now.tv_sec * 1000 - 100000;
     for (int i = 0; i < 10; i++)
         expect(rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(talk->topic),
-                                 RD_KAFKA_V_TIMESTAMP(1700000000000 + i * 1000),
+                                 RD_KAFKA_V_TIMESTAMP(first_ms + i * 1000),
                                  RD_KAFKA_V_VALUE("x", 1), RD_KAFKA_V_END),
                "produce");
     expect(rd_kafka_flush(producer, DEADLINE_MS), "flush");
     expect_range(talk, producer, 0, 10);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, talk->topic, 0)->offset = 1700000003500;
+    rd_kafka_topic_partition_list_add(list, talk->topic, 0)->offset = first_ms + 3500;
     expect(rd_kafka_offsets_for_times(producer, list, DEADLINE_MS), "offsets for times");
     if (list->elems[0].err || list->elems[0].offset != 4)
         fail("offset %lld for the time of 4", (long long)list->elems[0].offset);

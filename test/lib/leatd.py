@@ -19,8 +19,8 @@ START_TIMEOUT_S = 30 * SLOWER
 STOP_TIMEOUT_S = 30 * SLOWER
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 LINES_SHOWN = 60
-# Arguments that keep every server of the tests from listening where another one does.
-QUIET = ()
+# What a server is told that is not to take a fixed port.
+QUIET = ("--nats-listen", "none")
 
 
 class ServerError(Exception):
@@ -73,7 +73,7 @@ class Server:
             command += ["--memory", self.memory]
         if self.cores:
             command += ["--cores", str(self.cores)]
-        return command + [*QUIET, *self.args]
+        return command + self.args
 
     def start(self):
         """Returns when the server said that it is ready; start_s is how long that took."""
