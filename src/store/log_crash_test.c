@@ -31,6 +31,7 @@ struct crash {
     struct os_fake_random random;
     uint64_t seed;
     unsigned round;
+    bool is_tight; /* the disk gets full now and then */
 };
 
 static uint64_t dice(struct crash *c, uint64_t below)
@@ -47,6 +48,18 @@ static uint64_t dice(struct crash *c, uint64_t below)
 
 /* --- work --- */
 
+/* Appends that failed (a full disk) gave their offsets back. */
+static void failures_take(struct model_log *model)
+{
+    while (model->count > 0) {
+        struct log_fixture_append *a = model->batches[model->count - 1].append;
+        if (!a || !a->is_done || a->err != ERR_DISK_FULL)
+            return;
+        free(a);
+        model->count--;
+    }
+}
+
 static size_t value_size(struct crash *c)
 {
     uint64_t kind = dice(c, 10);
@@ -61,6 +74,7 @@ static void work_append(struct crash *c, unsigned log)
 {
     struct model_log *model = &c->logs[log];
     ENSURE(c, model->count < BATCH_MAX);
+    failures_take(model);
     struct model_batch *batch = &model->batches[model->count];
     size_t size = value_size(c);
     *batch = (struct model_batch){.made = {.count = 1 + (unsigned)dice(c, size < 1000 ? 4 : 2),
@@ -134,6 +148,8 @@ static void work(struct crash *c, unsigned steps)
             checkpoint_queue(c->f->logs[log]);
         else if (what < 87)
             tail_write_start(c->f->logs[log], false);
+        else if (what < 88 && c->is_tight)
+            os_fake_capacity_set(c->f->fake, dice(c, 3) ? 1u << 30 : 200000 + dice(c, 1000000));
         else if (what < 90)
             os_fake_writeback(c->f->fake, (unsigned)dice(c, 100));
         if (what >= 60)
@@ -147,6 +163,7 @@ static void acks_take(struct crash *c)
 {
     for (unsigned log = 0; log < FIXTURE_LOG_COUNT; log++) {
         struct model_log *model = &c->logs[log];
+        failures_take(model);
         model->start_pending = false;
         for (unsigned i = 0; i < model->count; i++) {
             struct log_fixture_append *a = model->batches[i].append;
@@ -272,6 +289,7 @@ static void check(struct crash *c)
 
 static void power_off(struct crash *c)
 {
+    os_fake_capacity_set(c->f->fake, 1u << 30);
     for (unsigned i = 0; i < 60; i++)
         log_fixture_turns(c->f, 1);
     acks_take(c);
@@ -315,6 +333,7 @@ static void run_seed(uint64_t seed)
     c->f->options.direct_size_min_bytes = 17000 + dice(c, 2) * 20000;
     c->f->options.cache_size_max_bytes = dice(c, 3) * 30000;
     c->f->options.open_files_max = 8;
+    c->is_tight = dice(c, 4) == 0;
     ENSURE(c, log_fixture_open(c->f) == ERR_OK);
     for (c->round = 0; c->round < 4; c->round++) {
         uint64_t cut = os_fake_operation_count(c->f->fake) + 1 + dice(c, 120);

@@ -323,6 +323,8 @@ void tail_write_start(struct store_log *log, bool sync)
 {
     if (log->write || log->state != LOG_OPEN || log->err != ERR_OK)
         return;
+    if (!sync && log->checkpoint_state == LOG_CP_CUT)
+        return; /* the cut waits for nothing to be on its way, and writes all the same */
     struct log_write *write = tail_write_new(log);
     if (!write)
         return;
