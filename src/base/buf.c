@@ -14,10 +14,13 @@
 
 #include "base/poison.h"
 
-#define PAGE_SIZE_BYTES     4096
-#define CLASS_SHIFT_MIN     12 /* 4 KiB */
+#define PAGE_SIZE_BYTES 4096
+#define CLASS_SHIFT_MIN 12 /* 4 KiB */
+#define CLASS_SHIFT_FINE                                                                           \
+    16 /* 64 KiB; above: four steps a doubling, so that at most a fifth is lost */
 #define CLASS_SHIFT_MAX     24 /* 16 MiB; above: mapped exactly, never kept */
-#define CLASS_COUNT         (CLASS_SHIFT_MAX - CLASS_SHIFT_MIN + 1)
+#define CLASS_COUNT_COARSE  (CLASS_SHIFT_FINE - CLASS_SHIFT_MIN + 1)
+#define CLASS_COUNT         (CLASS_COUNT_COARSE + 4 * (CLASS_SHIFT_MAX - CLASS_SHIFT_FINE))
 #define CLASS_NONE          CLASS_COUNT
 #define SLAB_SIZE           ((size_t)1 << 20)
 #define SLAB_PIECE_SIZE_MAX ((size_t)64 * 1024)
@@ -38,6 +41,8 @@ struct pool_buf {
 struct buf_pool {
     struct budget *budget;
     size_t size_keep_max;
+    buf_pressure_fn pressure; /* owner only */
+    void *pressure_arg;
     struct slab *slab;             /* owner only: being cut */
     struct buf *free[CLASS_COUNT]; /* owner only */
     _Alignas(64) struct buf *_Atomic returned;
@@ -131,14 +136,43 @@ static void give_up_free(struct buf_pool *pool)
     }
 }
 
-/* Charges the budget; under pressure the memory kept for reuse goes first. */
+/* Charges the budget; under pressure the memory kept for reuse goes first, then others' caches. */
 static bool charge(struct buf_pool *pool, size_t size)
 {
     if (budget_charge(pool->budget, size))
         return true;
     drain(pool, NULL);
     give_up_free(pool);
+    if (budget_charge(pool->budget, size))
+        return true;
+    if (!pool->pressure)
+        return false;
+    pool->pressure(pool->pressure_arg, size);
+    drain(pool, NULL);
+    give_up_free(pool);
     return budget_charge(pool->budget, size);
+}
+
+/* The smallest class that holds size bytes. */
+static unsigned class_of(size_t size)
+{
+    unsigned shift = CLASS_SHIFT_MIN;
+    while (((size_t)1 << shift) < size)
+        shift++;
+    if (shift <= CLASS_SHIFT_FINE)
+        return shift - CLASS_SHIFT_MIN;
+    size_t half = (size_t)1 << (shift - 1), step = half / 4;
+    unsigned steps = (unsigned)((size - half + step - 1) / step); /* 1 to 4 */
+    return CLASS_COUNT_COARSE + 4 * (shift - 1 - CLASS_SHIFT_FINE) + steps - 1;
+}
+
+static size_t class_size(unsigned class)
+{
+    if (class < CLASS_COUNT_COARSE)
+        return (size_t)1 << (CLASS_SHIFT_MIN + class);
+    unsigned fine = class - CLASS_COUNT_COARSE;
+    size_t half = (size_t)1 << (CLASS_SHIFT_FINE + fine / 4);
+    return half + half / 4 * (fine % 4 + 1);
 }
 
 static bool cut_from_slab(struct buf_pool *pool, struct pool_buf *pooled, size_t size)
@@ -227,6 +261,12 @@ struct buf_pool *buf_pool_new(struct budget *budget, size_t size_keep_max)
     return pool;
 }
 
+void buf_pool_pressure_set(struct buf_pool *pool, buf_pressure_fn pressure, void *arg)
+{
+    pool->pressure = pressure;
+    pool->pressure_arg = arg;
+}
+
 void buf_pool_free(struct buf_pool *pool)
 {
     if (!pool)
@@ -247,14 +287,12 @@ struct buf *buf_pool_get(struct buf_pool *pool, size_t size)
         size_t rounded = (size + PAGE_SIZE_BYTES - 1) & ~((size_t)PAGE_SIZE_BYTES - 1);
         return make(pool, CLASS_NONE, rounded);
     }
-    unsigned class = 0;
-    while (((size_t)1 << (CLASS_SHIFT_MIN + class)) < size)
-        class ++;
+    unsigned class = class_of(size);
     if (!pool->free[class])
         drain(pool, NULL);
     struct buf *buf = pool->free[class];
     if (!buf)
-        return make(pool, class, (size_t)1 << (CLASS_SHIFT_MIN + class));
+        return make(pool, class, class_size(class));
     pool->free[class] = buf->next;
     buf->next = NULL;
     atomic_fetch_sub_explicit(&pool->size_free, buf->capacity, memory_order_relaxed);

@@ -24,9 +24,15 @@ struct buf_range {
     uint32_t size;
 };
 
-/* One a core. Size classes are powers of two from 4 KiB; freed memory is kept for reuse up to
- * size_keep_max bytes, beyond that it is unmapped. */
+/* Gives up what it can of the caches, size bytes at least if there are as many; on the owner's
+ * core, from inside buf_pool_get. */
+typedef void (*buf_pressure_fn)(void *arg, size_t size);
+
+/* One a core. Size classes are powers of two from 4 KiB to 64 KiB, then four to a doubling; freed
+ * memory is kept for reuse up to size_keep_max bytes, beyond that it is unmapped. */
 struct buf_pool *buf_pool_new(struct budget *budget, size_t size_keep_max);
+/* Whom to ask when the budget refuses; NULL: nobody. */
+void buf_pool_pressure_set(struct buf_pool *pool, buf_pressure_fn pressure, void *arg);
 /* Frees the pool once its last buffer has come home. */
 void buf_pool_free(struct buf_pool *pool);
 /* Buffer with capacity >= size and one reference. NULL when over budget or out of memory. */

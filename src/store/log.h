@@ -75,7 +75,7 @@ struct tail {
     uint64_t committed;
     uint64_t next;
     uint64_t unwritten_bytes; /* committed, not written */
-    uint64_t cached_bytes;    /* written */
+    uint64_t cached_bytes;    /* of buffers, for the written ones */
 };
 
 enum log_entry_kind { LOG_ENTRY_DATA, LOG_ENTRY_START, LOG_ENTRY_HOLES };
@@ -355,6 +355,8 @@ void tail_pop_back(struct tail *tail, uint64_t number_next);
 bool tail_pop_front(struct tail *tail);
 /* The home's cache shrinks to its limit. */
 void tail_cache_trim(struct log_core *home);
+/* A buf_pressure_fn of the home's buffers: batches that are in the segments leave the cache. */
+void tail_cache_pressure(void *arg, size_t size);
 void tail_cache_account(struct store_log *log, uint64_t before);
 
 /* --- segment.c --- */

@@ -166,6 +166,7 @@ static void home_init(struct store *store, unsigned id)
     core_timer_init(&home->idle, idle_tick);
     home->cached_bytes_max = store->options.cache_size_max_bytes / store->core_count;
     home->open_max = MAX(8, store->options.open_files_max / store->core_count);
+    buf_pool_pressure_set(core_buffers(home->core), tail_cache_pressure, home);
 }
 
 static enum err journals_open(struct store *store, const struct journal_replay_result *replay)
@@ -230,6 +231,7 @@ static void store_free(struct store *store)
         core_task_cancel(&home->flush_task);
         core_task_cancel(&home->finish_task);
         buf_unref(home->arena);
+        buf_pool_pressure_set(core_buffers(home->core), NULL, NULL);
         if (home->journal)
             journal_close(home->journal);
     }

@@ -63,11 +63,18 @@ uint64_t tail_find(const struct tail *tail, int64_t offset)
     return low;
 }
 
+/* Its part of the buffer that it keeps alive. */
+static uint64_t batch_cost(const struct tail_batch *batch)
+{
+    uint32_t capacity = batch->bytes.buf->capacity, size = MAX(batch->bytes.size, 1u);
+    return capacity / MAX(capacity / size, 1u);
+}
+
 /* Skips what is in the segments already. */
 static void tail_advance(struct tail *tail)
 {
     while (tail->written < tail->committed && tail_at(tail, tail->written)->is_written) {
-        tail->cached_bytes += tail_at(tail, tail->written)->bytes.size;
+        tail->cached_bytes += batch_cost(tail_at(tail, tail->written));
         tail->written++;
     }
 }
@@ -108,7 +115,7 @@ bool tail_pop_front(struct tail *tail)
     if (tail->first == tail->written)
         return false;
     struct tail_batch *batch = tail_at(tail, tail->first);
-    tail->cached_bytes -= batch->bytes.size;
+    tail->cached_bytes -= batch_cost(batch);
     buf_unref(batch->bytes.buf);
     tail->first++;
     if (tail->first == tail->next && tail->capacity > 64) {
@@ -129,9 +136,9 @@ void tail_cache_account(struct store_log *log, uint64_t before)
     tail_cache_trim(home);
 }
 
-void tail_cache_trim(struct log_core *home)
+static void tail_cache_shrink(struct log_core *home, uint64_t bytes_max)
 {
-    while (home->cached_bytes > home->cached_bytes_max && !list_empty(&home->cache)) {
+    while (home->cached_bytes > bytes_max && !list_empty(&home->cache)) {
         struct store_log *log = LIST_ENTRY(home->cache.next, struct store_log, cache_node);
         uint64_t before = log->tail.cached_bytes;
         (void)tail_pop_front(&log->tail);
@@ -139,4 +146,15 @@ void tail_cache_trim(struct log_core *home)
         if (log->tail.cached_bytes == 0)
             list_remove(&log->cache_node);
     }
+}
+
+void tail_cache_trim(struct log_core *home)
+{
+    tail_cache_shrink(home, home->cached_bytes_max);
+}
+
+void tail_cache_pressure(void *arg, size_t size)
+{
+    struct log_core *home = arg;
+    tail_cache_shrink(home, home->cached_bytes > size ? home->cached_bytes - size : 0);
 }
