@@ -138,12 +138,47 @@ static void gone_file(void **state)
     log_fixture_free(f);
 }
 
+/* Groups of a batch each, one block a group, none of them in a segment when the power goes. The
+ * first piece holds three before a spare takes over. */
+static void journal_flips(void **state)
+{
+    for (unsigned hit = 0; hit < 3; hit++) {
+        struct log_fixture *f = log_fixture_new(3);
+        assert_int_equal(log_fixture_open(f), ERR_OK);
+        for (unsigned i = 0; i < BATCH_COUNT; i++) {
+            struct log_fixture_batch batch = {.count = RECORDS, .size = 50, .seed = i};
+            assert_int_equal(log_fixture_put(f, 0, &batch), i * RECORDS);
+        }
+        log_fixture_close(f);
+        os_fake_crash(f->fake, 1, OS_FAKE_CRASH_KEEP_ALL);
+        assert_int_equal(
+            os_fake_flip(f->fake, "/data/journal/0000000000000001.jnl", 4096 * (1 + hit) + 190, 3),
+            0);
+        for (unsigned life = 0; life < 2; life++) {
+            assert_int_equal(log_fixture_open(f), ERR_OK);
+            struct damage d = {.f = f};
+            store_damage_each(f->store, damage_found, &d);
+            if (life == 0) {
+                assert_int_equal(d.count, 1);
+                assert_int_equal(d.first, hit * RECORDS);
+                assert_int_equal(d.next, (hit + 1) * RECORDS);
+            }
+            assert_int_equal(store_log_end(f->logs[0]), BATCH_COUNT * RECORDS);
+            assert_int_equal(read_through(f), ((1u << BATCH_COUNT) - 1) & ~(1u << hit));
+            log_fixture_drain(f);
+            log_fixture_close(f);
+        }
+        log_fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flips),
         cmocka_unit_test(short_file),
         cmocka_unit_test(gone_file),
+        cmocka_unit_test(journal_flips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
