@@ -4,8 +4,10 @@
 
 #include "base/budget.h"
 #include "base/err.h"
-#include "base/list.h"
 #include "base/slice.h"
+
+/* Core numbers are below this. */
+#define INTEREST_CORES_MAX 1024
 
 /* One a core, and only that core calls it. A publish is matched once, on the publisher's core: the
  * result names the local subscriptions and the cores that announced interest; each of those gets
@@ -18,7 +20,8 @@ struct interest_node;
 struct interest_sub {
     struct slice subject;
     struct slice queue;
-    struct list link;
+    struct interest_sub *next;
+    struct interest_sub **back;
     struct interest_node *node; /* NULL: not added */
 };
 
@@ -102,6 +105,8 @@ struct interest_choice {
 /* Any member of any core alike, by one random number. A group has at least one member, unless the
  * local ones were removed while held. */
 struct interest_choice broker_interest_pick(const struct interest_group *group, uint64_t random);
+/* Where in members to begin on a core that was told to serve the group; member_count is not 0. */
+uint32_t broker_interest_pick_local(const struct interest_group *group, uint64_t random);
 /* The group of that name; NULL: none. For a core that was told to serve it. */
 const struct interest_group *broker_interest_group(const struct interest_match *match,
                                                    struct slice name);

@@ -1,0 +1,194 @@
+// The insides of the interest: nodes of the trie in one hash table, and the cache of matches.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "broker/interest.h"
+
+/* Defaults and fixed sizes; powers of two where used as masks. */
+#define INTEREST_CACHE_ENTRIES    4096
+#define INTEREST_CACHE_SIZE_BYTES ((size_t)8 << 20)
+#define INTEREST_CACHE_WAYS       4
+#define INTEREST_DOOR_COUNT       8192
+#define INTEREST_FIRST_COUNT      1024
+#define INTEREST_SECOND_COUNT     4096
+#define INTEREST_BUCKETS_MIN      64
+
+enum interest_kind {
+    INTEREST_LITERAL,
+    INTEREST_STAR,  /* "*" */
+    INTEREST_TAIL,  /* ">" */
+    INTEREST_QUEUE, /* a queue group of its parent; the token is the address of its name */
+};
+
+/* The name of a queue group, shared by its nodes; slot and serial are the match's that saw it. */
+struct interest_name {
+    uint32_t refs;
+    uint32_t slot;
+    uint64_t serial;
+    size_t size;
+    uint8_t bytes[];
+};
+
+#define INTEREST_CORE_NONE UINT32_MAX
+
+/* What hangs on a node besides its local subscriptions: first what other cores announced, then
+ * queue groups (core is INTEREST_CORE_NONE, count its local members). */
+struct interest_other {
+    struct interest_other *next;
+    struct interest_other **back;
+    uint32_t core;
+    uint32_t count;
+};
+
+/* One token below its parent. Children are found by hash, so that a node is 64 bytes of heap with a
+ * token of up to 9 bytes. It lives while anything hangs on it. */
+struct interest_node {
+    struct interest_node *parent;
+    struct interest_node *chain; /* next of its bucket */
+    struct interest_sub *subs;   /* local: plain ones, or a group's members */
+    struct interest_other *others;
+    uint32_t hash;
+    uint32_t literals; /* children with a literal token */
+    uint32_t token_size;
+    uint8_t kind;
+    bool has_star;
+    bool has_tail;
+    uint8_t token[];
+};
+
+struct interest_queue {
+    struct interest_other other;
+    struct interest_name *name;
+    struct interest_node node; /* last: its token follows */
+};
+
+/* A match and its memory. */
+struct interest_box {
+    struct interest_match match; /* first */
+    struct list held;            /* on interest.held while holds > 0 */
+    uint32_t holds;
+    bool orphan; /* nobody but its holders knows it */
+    size_t capacity;
+    _Alignas(16) uint8_t memory[];
+};
+
+struct interest_slot {
+    uint64_t hash; /* 0: empty */
+    uint64_t generation;
+    uint32_t first;
+    uint32_t second;
+    uint32_t subject_size;
+    uint32_t subject_capacity;
+    uint8_t *subject;
+    struct interest_box *box;
+    bool referenced;
+};
+
+/* Recent matches by subject, in sets of INTEREST_CACHE_WAYS. A subject enters at its second miss in
+ * a while (the door remembers the first), so that a stream of ever new subjects costs no memory.
+ * A literal filter that comes or goes drops exactly its own entry; one with a wildcard counts a
+ * generation: of everything, of a first token or of a first pair of tokens, wherever its first
+ * wildcard allows. An entry is good while the sum of its three generations is what it was. */
+struct interest_cache {
+    struct interest_slot *slots;
+    uint32_t *door;
+    uint64_t *firsts;
+    uint64_t *seconds;
+    uint64_t all;
+    uint32_t set_mask;
+    uint32_t hand;
+    uint32_t entries;
+    size_t size;
+    size_t size_max;
+};
+
+struct interest_vector {
+    uint8_t *data;
+    size_t count;
+    size_t capacity; /* items */
+};
+
+struct interest_step {
+    struct interest_node *node;
+    uint32_t level;
+};
+
+struct interest_token {
+    struct slice text;
+    uint64_t hash;
+};
+
+struct interest {
+    struct interest_options options;
+    struct interest_node *root;
+    struct interest_node **buckets; /* linear hashing: grows by one bucket a node, never stalls */
+    size_t bucket_count;
+    size_t bucket_capacity;
+    size_t node_count;
+    struct map names;
+    struct interest_cache cache;
+    struct interest_box *scratch; /* the last match that was not cached */
+    struct list held;
+    uint64_t serial;
+    uint64_t core_serials[INTEREST_CORES_MAX];
+    struct interest_vector tokens; /* of struct interest_token, and so on */
+    struct interest_vector steps;
+    struct interest_vector plain;
+    struct interest_vector queues;
+    struct interest_vector groups;
+    struct interest_vector cores;
+    struct interest_stats stats;
+};
+
+/* interest_trie.c */
+void *broker_interest_trie_alloc(struct interest *interest, size_t size);
+void broker_interest_trie_release(struct interest *interest, void *memory, size_t size);
+uint64_t broker_interest_trie_hash(const struct interest *interest, struct slice token);
+NODISCARD enum err broker_interest_trie_init(struct interest *interest);
+/* Frees every node and announcement. */
+void broker_interest_trie_deinit(struct interest *interest);
+/* NULL: none. token_hash is ignored but for literals and queues. */
+struct interest_node *broker_interest_trie_child(const struct interest *interest,
+                                                 const struct interest_node *parent,
+                                                 enum interest_kind kind, struct slice token,
+                                                 uint64_t token_hash);
+/* The node of a filter, made when missing; NULL: out of memory, nothing is left behind. */
+struct interest_node *broker_interest_trie_reach(struct interest *interest, struct slice filter);
+struct interest_node *broker_interest_trie_find(const struct interest *interest,
+                                                struct slice filter);
+/* The queue group below a filter's node, made when missing. */
+struct interest_node *broker_interest_trie_reach_queue(struct interest *interest,
+                                                       struct interest_node *node,
+                                                       struct slice queue);
+struct interest_node *broker_interest_trie_find_queue(const struct interest *interest,
+                                                      const struct interest_node *node,
+                                                      struct slice queue);
+/* Frees the node and its parents as far as nothing hangs on them. */
+void broker_interest_trie_prune(struct interest *interest, struct interest_node *node);
+
+static inline struct interest_queue *broker_interest_trie_queue(struct interest_node *node)
+{
+    return CONTAINER_OF(node, struct interest_queue, node);
+}
+
+/* interest_cache.c */
+NODISCARD enum err broker_interest_cache_init(struct interest *interest);
+void broker_interest_cache_deinit(struct interest *interest);
+uint64_t broker_interest_cache_hash(const struct interest *interest, struct slice subject);
+/* The good entry of the subject, or NULL. */
+struct interest_box *broker_interest_cache_get(struct interest *interest, uint64_t hash,
+                                               struct slice subject);
+/* Where to put a match of size bytes: a slot whose box has the room, or NULL when it shall not be
+ * cached (or memory is short). The slot is good only after _fill. */
+struct interest_slot *broker_interest_cache_admit(struct interest *interest, uint64_t hash,
+                                                  struct slice subject, size_t size);
+/* The slot's box now holds the match of this subject. */
+void broker_interest_cache_fill(struct interest *interest, struct interest_slot *slot,
+                                uint64_t hash, struct slice subject);
+/* The interest in this filter changed. */
+void broker_interest_cache_change(struct interest *interest, struct slice filter);
+/* A box with room for size bytes; box is reused when it fits and nobody holds it, else dropped. */
+struct interest_box *broker_interest_cache_box(struct interest_box *box, size_t size);
+void broker_interest_cache_drop_box(struct interest_box *box);

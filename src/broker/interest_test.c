@@ -1,0 +1,488 @@
+// Tests of the interest: a naive matcher as the model, groups over cores, held matches, memory.
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/interest.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/subject.h"
+
+#define SUBS  400
+#define CORES 3
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t z = *state;
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+struct model_sub {
+    struct interest_sub sub;
+    char subject[64];
+    char queue[8];
+    bool active;
+    uint32_t core; /* 0: this one */
+    uint32_t seen; /* in the match looked at */
+};
+
+struct model {
+    struct interest *interest;
+    struct model_sub subs[SUBS];
+    uint64_t random;
+    uint32_t announced_count;
+};
+
+static void make_subject(uint64_t *random, bool wild, char *out)
+{
+    static const char *const TOKENS[] = {"a", "b", "c", "dd", "a", "b", "_INBOX", "*", ">"};
+    size_t count = 1 + next_random(random) % 5;
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *token = TOKENS[next_random(random) % (wild ? 9 : 7)];
+        if (*token == '>' && i + 1 < count)
+            token = "*";
+        size += (size_t)sprintf(out + size, "%s%s", i ? "." : "", token);
+    }
+}
+
+/* Filters of other cores are aggregates: the test counts them itself. */
+static uint32_t count_like(const struct model *model, const struct model_sub *like)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < SUBS; i++)
+        count += model->subs[i].active && model->subs[i].core == like->core &&
+                 strcmp(model->subs[i].subject, like->subject) == 0 &&
+                 strcmp(model->subs[i].queue, like->queue) == 0;
+    return count;
+}
+
+static struct slice queue_of(const struct model_sub *sub)
+{
+    return sub->queue[0] ? slice_text(sub->queue) : SLICE_NULL;
+}
+
+static void set_remote(struct model *model, const struct model_sub *sub)
+{
+    uint32_t count = count_like(model, sub);
+    if (!sub->queue[0])
+        count = count > 0;
+    assert_int_equal(broker_interest_remote_set(model->interest, sub->core,
+                                                slice_text(sub->subject), queue_of(sub), count),
+                     ERR_OK);
+    assert_int_equal(broker_interest_remote_get(model->interest, sub->core,
+                                                slice_text(sub->subject), queue_of(sub)),
+                     count);
+}
+
+static void toggle(struct model *model)
+{
+    struct model_sub *sub = &model->subs[next_random(&model->random) % SUBS];
+    if (sub->active) {
+        sub->active = false;
+        if (sub->core)
+            set_remote(model, sub);
+        else
+            broker_interest_remove(model->interest, &sub->sub);
+        return;
+    }
+    *sub = (struct model_sub){.active = true};
+    uint64_t dice = next_random(&model->random);
+    make_subject(&model->random, dice & 1, sub->subject);
+    if (dice & 2)
+        sprintf(sub->queue, "q%u", (unsigned)(dice >> 8) % 3);
+    sub->core = dice & 4 ? (uint32_t)(dice >> 16) % CORES : 0;
+    if (sub->core) {
+        set_remote(model, sub);
+        return;
+    }
+    sub->sub = (struct interest_sub){.subject = slice_text(sub->subject), .queue = queue_of(sub)};
+    assert_int_equal(broker_interest_add(model->interest, &sub->sub), ERR_OK);
+}
+
+static struct model_sub *model_of(struct interest_sub *sub)
+{
+    return CONTAINER_OF(sub, struct model_sub, sub);
+}
+
+static void check_plain(struct model *model, const struct interest_match *match,
+                        const char *subject)
+{
+    bool cores[CORES] = {false};
+    size_t local = 0;
+    size_t remote = 0;
+    for (uint32_t i = 0; i < match->plain_count; i++)
+        model_of(match->plain[i])->seen++;
+    for (size_t i = 0; i < SUBS; i++) {
+        struct model_sub *sub = &model->subs[i];
+        bool wants = sub->active && !sub->queue[0] &&
+                     subject_matches(slice_text(subject), slice_text(sub->subject));
+        assert_int_equal(sub->seen, wants && sub->core == 0);
+        sub->seen = 0;
+        local += wants && sub->core == 0;
+        remote += wants && sub->core && !cores[sub->core];
+        cores[sub->core] |= wants;
+    }
+    assert_int_equal(match->plain_count, local);
+    assert_int_equal(match->core_count, remote);
+    for (uint32_t i = 0; i < match->core_count; i++)
+        assert_true(cores[match->cores[i]]);
+}
+
+static void check_group(struct model *model, const struct interest_match *match, const char *name,
+                        const char *subject)
+{
+    uint32_t counts[CORES] = {0};
+    uint64_t remote = 0;
+    const struct interest_group *group = broker_interest_group(match, slice_text(name));
+    for (uint32_t i = 0; group && i < group->member_count; i++)
+        model_of(group->members[i])->seen++;
+    for (size_t i = 0; i < SUBS; i++) {
+        struct model_sub *sub = &model->subs[i];
+        bool wants = sub->active && strcmp(sub->queue, name) == 0 &&
+                     subject_matches(slice_text(subject), slice_text(sub->subject));
+        assert_int_equal(sub->seen, wants && sub->core == 0);
+        sub->seen = 0;
+        counts[sub->core] += wants;
+        remote += wants && sub->core;
+    }
+    assert_int_equal(group != NULL, counts[0] + remote > 0);
+    if (!group)
+        return;
+    assert_int_equal(group->member_count, counts[0]);
+    assert_int_equal(group->remote_members, remote);
+    for (uint32_t i = 0; i < group->remote_count; i++)
+        assert_int_equal(group->remotes[i].count, counts[group->remotes[i].core]);
+}
+
+static void check_subject(struct model *model, const char *subject)
+{
+    const struct interest_match *match = NULL;
+    assert_int_equal(broker_interest_match(model->interest, slice_text(subject), &match), ERR_OK);
+    check_plain(model, match, subject);
+    check_group(model, match, "q0", subject);
+    check_group(model, match, "q1", subject);
+    check_group(model, match, "q2", subject);
+}
+
+static void run_model(uint64_t seed, uint32_t cache_entries, size_t cache_size_bytes)
+{
+    struct model *model = calloc(1, sizeof(*model));
+    assert_non_null(model);
+    struct budget budget;
+    budget_init(&budget, SIZE_MAX);
+    struct interest_options options = {.seed = {seed, ~seed},
+                                       .budget = &budget,
+                                       .cache_entries = cache_entries,
+                                       .cache_size_bytes = cache_size_bytes};
+    model->random = seed;
+    model->interest = broker_interest_new(&options);
+    assert_non_null(model->interest);
+    size_t used = budget_used(&budget);
+    for (size_t round = 0; round < 4000; round++) {
+        char subject[64];
+        if (next_random(&model->random) % 3 == 0)
+            toggle(model);
+        make_subject(&model->random, next_random(&model->random) % 16 == 0, subject);
+        check_subject(model, subject);
+    }
+    struct interest_stats stats;
+    broker_interest_stats(model->interest, &stats);
+    assert_true(stats.cache_entries > 0 && stats.cache_hits > 0);
+    for (size_t i = 0; i < SUBS; i++) {
+        if (!model->subs[i].active)
+            continue;
+        model->subs[i].active = false;
+        if (model->subs[i].core)
+            set_remote(model, &model->subs[i]);
+        else
+            broker_interest_remove(model->interest, &model->subs[i].sub);
+    }
+    broker_interest_stats(model->interest, &stats);
+    assert_int_equal(stats.nodes, 0);
+    assert_int_equal(stats.remotes, 0);
+    assert_int_equal(budget_used(&budget), used);
+    broker_interest_free(model->interest);
+    assert_int_equal(budget_used(&budget), 0);
+    free(model);
+}
+
+static void test_model(void **state)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        run_model(seed, 0, 0);
+        run_model(seed * 77, 8, 0);
+        run_model(seed * 99, 64, 8192);
+    }
+}
+
+static struct interest *new_interest(void)
+{
+    struct interest_options options = {.seed = {1, 2}};
+    struct interest *interest = broker_interest_new(&options);
+    assert_non_null(interest);
+    return interest;
+}
+
+static const struct interest_match *match_of(struct interest *interest, const char *subject)
+{
+    const struct interest_match *match = NULL;
+    assert_int_equal(broker_interest_match(interest, slice_text(subject), &match), ERR_OK);
+    return match;
+}
+
+static void test_refuses(void **state)
+{
+    static const char *const WRONG[] = {"", ".", "a..b", "a.", ".a", "a.>.b", ">.a"};
+    struct interest *interest = new_interest();
+    for (size_t i = 0; i < COUNT_OF(WRONG); i++) {
+        struct interest_sub sub = {.subject = slice_text(WRONG[i])};
+        assert_int_equal(broker_interest_add(interest, &sub), ERR_INVALID);
+        broker_interest_remove(interest, &sub);
+        assert_int_equal(match_of(interest, WRONG[i])->plain_count, 0);
+    }
+    struct interest_sub all = {.subject = SLICE_LITERAL(">")};
+    struct interest_sub empty_queue = {.subject = SLICE_LITERAL("a"), .queue = slice_make("", 0)};
+    assert_int_equal(broker_interest_add(interest, &all), ERR_OK);
+    assert_int_equal(broker_interest_add(interest, &empty_queue), ERR_INVALID);
+    assert_int_equal(match_of(interest, "a..b")->plain_count, 0);
+    assert_int_equal(match_of(interest, "")->plain_count, 0);
+    assert_int_equal(match_of(interest, "a.*")->plain_count, 1);
+    assert_int_equal(
+        broker_interest_remote_set(interest, INTEREST_CORES_MAX, SLICE_LITERAL("a"), SLICE_NULL, 1),
+        ERR_INVALID);
+    broker_interest_remove(interest, &all);
+    broker_interest_free(interest);
+}
+
+static void test_no_memory(void **state)
+{
+    struct budget budget;
+    budget_init(&budget, 400);
+    struct interest_options options = {.seed = {3, 4}, .budget = &budget};
+    struct interest *interest = broker_interest_new(&options);
+    assert_non_null(interest);
+    size_t used = budget_used(&budget);
+    struct interest_sub big = {.subject = SLICE_LITERAL("a.b.c.d.e.f.g.h.i.j.k"),
+                               .queue = SLICE_LITERAL("q")};
+    assert_int_equal(broker_interest_add(interest, &big), ERR_NO_MEMORY);
+    assert_int_equal(budget_used(&budget), used);
+    struct interest_sub group = {.subject = SLICE_LITERAL("a.b.c"), .queue = SLICE_LITERAL("q")};
+    budget.size_max = used + 3 * 60;
+    assert_int_equal(broker_interest_add(interest, &group), ERR_NO_MEMORY);
+    budget.size_max = used + 3 * 60 + 40;
+    assert_int_equal(broker_interest_add(interest, &group), ERR_NO_MEMORY);
+    assert_int_equal(
+        broker_interest_remote_set(interest, 1, SLICE_LITERAL("a.b.c.d"), SLICE_NULL, 1),
+        ERR_NO_MEMORY);
+    assert_int_equal(budget_used(&budget), used);
+    broker_interest_free(interest);
+}
+
+/* Removing while a match is held leaves holes, and does not free what the holder looks at. */
+static void test_held(void **state)
+{
+    struct interest *interest = new_interest();
+    struct interest_sub plain = {.subject = SLICE_LITERAL("x.*")};
+    struct interest_sub member = {.subject = SLICE_LITERAL("x.y"),
+                                  .queue = SLICE_LITERAL("workers")};
+    assert_int_equal(broker_interest_add(interest, &plain), ERR_OK);
+    assert_int_equal(broker_interest_add(interest, &member), ERR_OK);
+    for (int round = 0; round < 4; round++) {
+        const struct interest_match *match = match_of(interest, "x.y");
+        broker_interest_hold(interest, match);
+        broker_interest_hold(interest, match);
+        broker_interest_release(interest, match);
+        broker_interest_remove(interest, &plain);
+        broker_interest_remove(interest, &member);
+        assert_int_equal(match_of(interest, "x.y")->plain_count, 0);
+        assert_int_equal(match_of(interest, "x.z")->plain_count, 0);
+        assert_int_equal(match->plain_count, 1);
+        assert_null(match->plain[0]);
+        assert_null(match->groups[0].members[0]);
+        assert_true(slice_equal_text(match->groups[0].name, "workers"));
+        broker_interest_release(interest, match);
+        assert_int_equal(broker_interest_add(interest, &plain), ERR_OK);
+        assert_int_equal(broker_interest_add(interest, &member), ERR_OK);
+    }
+    broker_interest_remove(interest, &plain);
+    broker_interest_remove(interest, &member);
+    broker_interest_free(interest);
+}
+
+static void test_pick_is_fair(void **state)
+{
+    struct interest *interest = new_interest();
+    struct interest_sub members[2] = {
+        {.subject = SLICE_LITERAL("a.b"), .queue = SLICE_LITERAL("q")},
+        {.subject = SLICE_LITERAL("a.*"), .queue = SLICE_LITERAL("q")}};
+    assert_int_equal(broker_interest_add(interest, &members[0]), ERR_OK);
+    assert_int_equal(broker_interest_add(interest, &members[1]), ERR_OK);
+    assert_int_equal(
+        broker_interest_remote_set(interest, 5, SLICE_LITERAL("a.b"), SLICE_LITERAL("q"), 3),
+        ERR_OK);
+    assert_int_equal(
+        broker_interest_remote_set(interest, 7, SLICE_LITERAL("a.>"), SLICE_LITERAL("q"), 5),
+        ERR_OK);
+    const struct interest_match *match = match_of(interest, "a.b");
+    assert_int_equal(match->group_count, 1);
+    assert_int_equal(match->core_count, 0);
+    uint32_t local[2] = {0};
+    uint32_t remote[8] = {0};
+    uint64_t random = 1;
+    for (size_t i = 0; i < 100000; i++) {
+        struct interest_choice choice =
+            broker_interest_pick(&match->groups[0], next_random(&random));
+        if (choice.is_local)
+            local[choice.index]++;
+        else
+            remote[choice.core]++;
+        assert_in_range(broker_interest_pick_local(&match->groups[0], next_random(&random)), 0, 1);
+    }
+    assert_in_range(local[0], 9500, 10500);
+    assert_in_range(local[1], 9500, 10500);
+    assert_in_range(remote[5], 29000, 31000);
+    assert_in_range(remote[7], 49000, 51000);
+    broker_interest_remove(interest, &members[0]);
+    broker_interest_remove(interest, &members[1]);
+    broker_interest_free(interest);
+}
+
+struct log {
+    char text[256];
+    size_t size;
+};
+
+static void note(void *arg, struct slice subject, struct slice queue, uint32_t count)
+{
+    struct log *log = arg;
+    log->size += (size_t)snprintf(log->text + log->size, sizeof(log->text) - log->size,
+                                  "%.*s/%.*s=%u ", (int)subject.size, (const char *)subject.data,
+                                  (int)queue.size, (const char *)queue.data, count);
+}
+
+static void test_announcements(void **state)
+{
+    struct log log = {0};
+    struct interest_options options = {.announce = note, .arg = &log};
+    struct interest *interest = broker_interest_new(&options);
+    assert_non_null(interest);
+    struct interest_sub subs[4] = {{.subject = SLICE_LITERAL("a")},
+                                   {.subject = SLICE_LITERAL("a")},
+                                   {.subject = SLICE_LITERAL("a"), .queue = SLICE_LITERAL("q")},
+                                   {.subject = SLICE_LITERAL("a"), .queue = SLICE_LITERAL("q")}};
+    for (size_t i = 0; i < COUNT_OF(subs); i++)
+        assert_int_equal(broker_interest_add(interest, &subs[i]), ERR_OK);
+    for (size_t i = 0; i < COUNT_OF(subs); i++)
+        broker_interest_remove(interest, &subs[i]);
+    assert_string_equal(log.text, "a/=1 a/q=1 a/q=2 a/=0 a/q=1 a/q=0 ");
+    broker_interest_free(interest);
+}
+
+static uint64_t hits_of(const struct interest *interest)
+{
+    struct interest_stats stats;
+    broker_interest_stats(interest, &stats);
+    return stats.cache_hits;
+}
+
+/* What comes and goes elsewhere does not cost the entry; what touches the subject does. */
+static void test_cache_survives_churn(void **state)
+{
+    struct interest *interest = new_interest();
+    struct interest_sub busy = {.subject = SLICE_LITERAL("orders.eu.*")};
+    struct interest_sub inbox = {.subject = SLICE_LITERAL("_INBOX.abc.*")};
+    struct interest_sub other = {.subject = SLICE_LITERAL("orders.us.1")};
+    struct interest_sub near = {.subject = SLICE_LITERAL("orders.eu.1")};
+    assert_int_equal(broker_interest_add(interest, &busy), ERR_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(match_of(interest, "orders.eu.1")->plain_count, 1);
+    uint64_t before = hits_of(interest);
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(broker_interest_add(interest, &inbox), ERR_OK);
+        assert_int_equal(broker_interest_add(interest, &other), ERR_OK);
+        assert_int_equal(match_of(interest, "orders.eu.1")->plain_count, 1);
+        broker_interest_remove(interest, &inbox);
+        broker_interest_remove(interest, &other);
+    }
+    assert_int_equal(hits_of(interest), before + 1000);
+    assert_int_equal(broker_interest_add(interest, &near), ERR_OK);
+    assert_int_equal(match_of(interest, "orders.eu.1")->plain_count, 2);
+    broker_interest_remove(interest, &near);
+    assert_int_equal(match_of(interest, "orders.eu.1")->plain_count, 1);
+    broker_interest_remove(interest, &busy);
+    assert_int_equal(match_of(interest, "orders.eu.1")->plain_count, 0);
+    broker_interest_free(interest);
+}
+
+/* A subject as deep as a control line allows, with wildcards all along. */
+static void test_deep(void **state)
+{
+    struct interest *interest = new_interest();
+    char stars[4095];
+    char letters[4095];
+    for (size_t i = 0; i < sizeof(stars); i++) {
+        stars[i] = i % 2 ? '.' : '*';
+        letters[i] = i % 2 ? '.' : 'x';
+    }
+    struct interest_sub subs[2] = {{.subject = slice_make(stars, sizeof(stars))},
+                                   {.subject = slice_make(letters, sizeof(letters))}};
+    assert_int_equal(broker_interest_add(interest, &subs[0]), ERR_OK);
+    assert_int_equal(broker_interest_add(interest, &subs[1]), ERR_OK);
+    const struct interest_match *match = NULL;
+    assert_int_equal(broker_interest_match(interest, subs[1].subject, &match), ERR_OK);
+    assert_int_equal(match->plain_count, 2);
+    broker_interest_remove(interest, &subs[0]);
+    broker_interest_remove(interest, &subs[1]);
+    broker_interest_free(interest);
+}
+
+#define MANY 1000000
+
+struct small_sub {
+    struct interest_sub sub;
+    char subject[24];
+};
+
+/* A million subscriptions, the embedding structs and their subjects included, in 200 MB. */
+static void test_memory(void **state)
+{
+    struct interest *interest = new_interest();
+    struct small_sub *subs = calloc(MANY, sizeof(*subs));
+    assert_non_null(subs);
+    for (uint32_t i = 0; i < MANY; i++) {
+        int size =
+            snprintf(subs[i].subject, sizeof(subs[i].subject), "dev.%u.temp%u", i / 4, i % 4);
+        subs[i].sub.subject = slice_make(subs[i].subject, (size_t)size);
+        assert_int_equal(broker_interest_add(interest, &subs[i].sub), ERR_OK);
+    }
+    struct interest_stats stats;
+    broker_interest_stats(interest, &stats);
+    assert_int_equal(stats.subs, MANY);
+    assert_true(stats.size_bytes + MANY * sizeof(*subs) <= (size_t)200 * 1000 * 1000);
+    assert_int_equal(match_of(interest, "dev.77777.temp3")->plain_count, 1);
+    for (uint32_t i = 0; i < MANY; i++)
+        broker_interest_remove(interest, &subs[i].sub);
+    broker_interest_stats(interest, &stats);
+    assert_int_equal(stats.nodes, 0);
+    broker_interest_free(interest);
+    free(subs);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_model),        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_held),
+        cmocka_unit_test(test_pick_is_fair), cmocka_unit_test(test_announcements),
+        cmocka_unit_test(test_deep),         cmocka_unit_test(test_cache_survives_churn),
+        cmocka_unit_test(test_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
