@@ -142,6 +142,7 @@ void broker_append(struct core *core, const struct broker_topic *topic, int32_t 
     broker_topic_ref(topic);
     buf_ref(append->batch.buf);
     append->store.batch = append->batch;
+    append->store.control = append->internal;
     append->call.origin = core;
     append->call.err = ERR_OK;
     append->call.serve = append_serve;

@@ -24,7 +24,7 @@ static enum err admit(const struct store_log *log, const struct store_append *ap
 
 static enum err admit_new(const struct store_log *log, const struct store_append *append)
 {
-    if (store_is_full(log->store))
+    if (store_is_full(log->store) && !append->control)
         return ERR_DISK_FULL;
     if (log->home->queue_bytes + append->batch.size > LOG_QUEUE_BYTES_MAX &&
         log->home->queue_bytes > 0)

@@ -178,13 +178,21 @@ static bool go_direct(struct store_log *log, struct log_entry *entry)
 
 /* --- the flush --- */
 
+static bool may_use_reserve(const struct log_entry *entry)
+{
+    if (entry->kind != LOG_ENTRY_DATA)
+        return true;
+    return !list_empty(&entry->appends) &&
+           LIST_ENTRY(entry->appends.next, struct store_append, node)->control;
+}
+
 static enum err entry_add(struct store_log *log, struct log_entry *entry)
 {
     struct journal_entry *journal = &entry->journal;
     journal->key = log->key;
     journal->lsn = log->lsn_next;
     journal->done = entry_done;
-    enum err err = journal_add(log->home->journal, journal, entry->kind != LOG_ENTRY_DATA);
+    enum err err = journal_add(log->home->journal, journal, may_use_reserve(entry));
     if (err != ERR_OK)
         return err;
     log->lsn_next++;
