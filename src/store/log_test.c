@@ -368,6 +368,33 @@ static void async_log(void **state)
     log_fixture_free(f);
 }
 
+/* The cache gives way when the budget is used up; what cannot be kept is refused, not lost. */
+static void little_memory(void **state)
+{
+    struct log_fixture *f = log_fixture_new(1);
+    f->options.cache_size_max_bytes = 64 << 20;
+    f->options.journal_size_max_bytes = 16 << 20;
+    budget_init(&f->budget, 2 << 20);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    struct log_fixture_batch batch = {.count = 1, .size = 3000, .seed = 1};
+    int64_t next = 0;
+    for (unsigned i = 0; i < 2000; i++) {
+        enum err err;
+        struct log_fixture_append *a = log_fixture_append(f, 0, &batch, &err);
+        log_fixture_turns(f, 6);
+        assert_true(a || err == ERR_BUSY);
+        if (!a)
+            continue;
+        assert_true(a->is_done && a->err == ERR_OK);
+        assert_int_equal(a->append.base_offset, next++);
+        free(a);
+    }
+    assert_true(next > 1900);
+    assert_true(budget_used(&f->budget) <= 2 << 20);
+    assert_int_equal(read_all(f, 0, 20000), next);
+    log_fixture_free(f);
+}
+
 static void offline(void **state)
 {
     struct log_fixture *f = opened();
@@ -398,6 +425,7 @@ int main(void)
         cmocka_unit_test(retention),       cmocka_unit_test(detach_and_delete),
         cmocka_unit_test(unclaimed),       cmocka_unit_test(full_disk),
         cmocka_unit_test(async_log),       cmocka_unit_test(offline),
+        cmocka_unit_test(little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

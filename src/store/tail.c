@@ -157,4 +157,12 @@ void tail_cache_pressure(void *arg, size_t size)
 {
     struct log_core *home = arg;
     tail_cache_shrink(home, home->cached_bytes > size ? home->cached_bytes - size : 0);
+    if (home->cached_bytes > 0)
+        return;
+    /* what waits for its segment can leave once it is there */
+    list_for_each (node, &home->live) {
+        struct store_log *log = LIST_ENTRY(node, struct store_log, live_node);
+        if (log->tail.unwritten_bytes > 0)
+            tail_write_start(log, false);
+    }
 }
