@@ -28,6 +28,7 @@ struct fixture {
 #endif
     struct broker *broker;
     struct broker_settings settings;
+    struct os *os; /* NULL: the real one */
     unsigned core_count;
     pthread_t thread;
     sem_t sem;
@@ -67,8 +68,9 @@ static inline struct store *fixture_store_open(struct fixture *f)
 static inline void fixture_start(struct fixture *f)
 {
     struct diag diag = {0};
+    struct os *os = f->os ? f->os : os_posix();
     struct reactor_options options = {
-        .os = os_posix(),
+        .os = os,
         .budget = &f->budget,
         .core_count = f->core_count,
         .helper_count = 1,
@@ -78,7 +80,7 @@ static inline void fixture_start(struct fixture *f)
     struct broker_options broker = {
         .reactor = f->reactor,
         .store = fixture_store_open(f),
-        .os = os_posix(),
+        .os = os,
         .settings = &f->settings,
         .data_dir = "/",
     };

@@ -6,7 +6,10 @@
 
 #include "base/hash.h"
 
-#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_MS           UINT64_C(1000000)
+#define TEXT_OF(number)     #number
+#define NUMBER_TEXT(number) TEXT_OF(number)
+#define GROUP_SEGMENT_TEXT  NUMBER_TEXT(GROUP_BATCH_SIZE_MAX)
 
 static uint64_t env_random(struct group_env *env)
 {
@@ -38,6 +41,8 @@ struct groups *broker_group_coordinator(struct core *core)
     const struct broker_settings *settings = broker_settings_now(core);
     groups->broker = broker;
     groups->core = core;
+    groups->rewrite_size_min = GROUP_REWRITE_SIZE_MIN;
+    groups->rewrite_again_ms = GROUP_REWRITE_AGAIN_MS;
     groups->env = (struct group_env){.budget = reactor_budget(core_reactor(core)),
                                      .initial_delay_ms = settings->group_initial_rebalance_delay_ms,
                                      .size_max = settings->group_max_size,
@@ -61,6 +66,7 @@ void broker_group_coordinator_close(struct broker *broker)
     for (uint32_t i = 0; i < groups->partition_count; i++) {
         struct group_partition *partition = &groups->partitions[i];
         core_timer_cancel(groups->core, &partition->timer);
+        broker_group_rewrite_stop(partition);
         list_for_each_safe (node, following, &partition->entries)
             broker_group_entry_free(LIST_ENTRY(node, struct group_entry, node));
     }
@@ -94,6 +100,7 @@ static enum err topic_take(struct groups *groups)
         list_init(&partitions[i].entries);
         list_init(&partitions[i].parked);
         core_timer_init(&partitions[i].timer, parked_timer);
+        broker_group_rewrite_init(&partitions[i]);
     }
     groups->partitions = partitions;
     groups->partition_count = topic->partition_count;
@@ -135,7 +142,7 @@ static void topic_create(struct groups *groups)
     static const struct broker_setting_pair settings[] = {
         {SLICE_LITERAL("retention.ms"), SLICE_LITERAL("-1")},
         {SLICE_LITERAL("retention.bytes"), SLICE_LITERAL("-1")},
-        {SLICE_LITERAL("segment.bytes"), SLICE_LITERAL("104857600")},
+        {SLICE_LITERAL("segment.bytes"), SLICE_LITERAL(GROUP_SEGMENT_TEXT)},
     };
     groups->creating = true;
     groups->create = (struct broker_topic_create){

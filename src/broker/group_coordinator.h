@@ -14,10 +14,40 @@
 #define GROUP_CHECK_MS 600000
 /* Bytes read at once while loading. */
 #define GROUP_LOAD_READ_BYTES ((size_t)1 << 20)
-/* The largest batch of __consumer_offsets: a group's metadata is one record. */
-#define GROUP_BATCH_SIZE_MAX 104857600
+/* The largest batch of __consumer_offsets: a group's metadata is one record. Also the size of its
+ * segments: what has been rewritten leaves the disk by segments. */
+#define GROUP_BATCH_SIZE_MAX 8388608
+/* A partition is rewritten when its log has more bytes than this, and so many times the bytes of
+ * what still counts. */
+#define GROUP_REWRITE_SIZE_MIN (4 << 20)
+#define GROUP_REWRITE_FACTOR   4
+/* Offsets and groups looked at in one turn, batches under way, and the size at which one is full.
+ */
+#define GROUP_REWRITE_VISITS     256
+#define GROUP_REWRITE_WINDOW     32
+#define GROUP_REWRITE_BATCH_SIZE ((size_t)32 << 10)
+/* Until what was busy is looked at again, and until a rewrite that failed is tried again. */
+#define GROUP_REWRITE_AGAIN_MS 100
+#define GROUP_REWRITE_RETRY_MS 10000
+/* What a committed offset takes in the log beyond its names and its metadata, about. */
+#define GROUP_RECORD_SIZE 64
 
 enum group_load { GROUP_UNLOADED, GROUP_LOADING, GROUP_LOADED };
+
+/* A rewrite of a partition (group_rewrite.c). */
+struct group_rewrite {
+    bool is_active;
+    bool is_again;       /* something was busy: another pass */
+    int64_t offset;      /* it began there: what counts must lie at or beyond it */
+    uint64_t bytes;      /* of the log when it began */
+    unsigned writes_old; /* begun before it, still under way */
+    unsigned under_way;  /* of its own */
+    enum err err;
+    struct list todo; /* of group_entry.node */
+    struct core_task task;
+    struct core_timer timer; /* the next pass, or after an error the next try */
+    struct broker_trim trim;
+};
 
 /* A partition of __consumer_offsets. */
 struct group_partition {
@@ -29,6 +59,12 @@ struct group_partition {
     size_t parked_count;
     struct core_timer timer; /* while calls are parked */
     struct broker_read read;
+    int64_t offset_next; /* beyond all that is known to be durable */
+    uint64_t log_bytes;  /* of batches in the log */
+    uint64_t live_bytes; /* about what all that counts would take */
+    unsigned writes;     /* under way */
+    unsigned round;      /* rewrites begun */
+    struct group_rewrite rewrite;
 };
 
 /* A value of a committed offset, its metadata behind it. */
@@ -56,9 +92,12 @@ struct group_entry {
     int64_t check_ms;
     struct map offsets; /* key -> struct group_slot */
     struct list slots;
-    unsigned writes;     /* under way */
-    bool stored;         /* its metadata is in the log */
-    struct slice loaded; /* while loading: the newest metadata seen; own block */
+    unsigned writes;       /* under way */
+    unsigned group_writes; /* of them with its metadata */
+    bool stored;           /* its metadata is in the log */
+    struct slice kept;     /* the newest durable metadata, as in the log; own block */
+    int64_t kept_offset;   /* of the record that says so, or that it is gone */
+    struct list *cursor;   /* of the rewrite, in slots; NULL: at their beginning */
     size_t size;
 };
 
@@ -71,6 +110,9 @@ struct groups {
     struct group_partition *partitions;
     uint32_t partition_count;
     bool creating;
+    uint64_t rewrite_size_min; /* GROUP_REWRITE_SIZE_MIN */
+    unsigned rewrite_again_ms; /* GROUP_REWRITE_AGAIN_MS */
+    unsigned long rewrites;    /* done */
     struct broker_topic_create create;
     struct list parked; /* for the topic */
 };
@@ -127,6 +169,9 @@ NODISCARD enum err broker_group_write_offset(struct group_append *write, struct 
                                              int32_t partition, const struct offsets_value *value);
 NODISCARD enum err broker_group_write_group(struct group_append *write, bool proposed);
 NODISCARD enum err broker_group_write_tombstone(struct group_append *write);
+/* The durable metadata once more. */
+NODISCARD enum err broker_group_write_kept(struct group_append *write);
+size_t broker_group_write_size(const struct group_append *write);
 /* done (may be NULL) is called once, not inside, after the offsets are in place. Frees write. */
 void broker_group_write_send(struct group_append *take_write, void (*done)(void *arg, enum err err),
                              void *arg);
@@ -138,3 +183,12 @@ NODISCARD enum err broker_group_write_machine(struct group_env *env, struct grou
 
 /* --- group_load.c --- */
 void broker_group_load_start(struct group_partition *partition);
+
+/* --- group_rewrite.c --- */
+void broker_group_rewrite_init(struct group_partition *partition);
+void broker_group_rewrite_stop(struct group_partition *partition);
+/* Begins when there is much more in the log than counts. */
+void broker_group_rewrite_consider(struct group_partition *partition);
+/* Newer metadata is durable: take_kept (own block; null: it is gone). Older: dropped. */
+void broker_group_rewrite_keep(struct group_entry *entry, struct slice take_kept,
+                               int64_t log_offset);

@@ -27,6 +27,7 @@ struct group_entry *broker_group_entry_new(struct group_partition *partition, st
     entry->partition = partition;
     entry->timer_ms = GROUP_NEVER_MS;
     entry->check_ms = groups->env.now_ms + GROUP_CHECK_MS;
+    entry->kept_offset = -1;
     core_timer_init(&entry->timer, entry_timer);
     list_init(&entry->slots);
     list_init(&entry->node);
@@ -52,7 +53,7 @@ void broker_group_entry_free(struct group_entry *entry)
         broker_group_slot_free(entry, LIST_ENTRY(node, struct group_slot, node));
     map_remove(&groups->by_id, entry->group.id);
     list_remove(&entry->node);
-    broker_group_member_disown(&entry->group, &entry->loaded);
+    broker_group_rewrite_keep(entry, SLICE_NULL, INT64_MAX);
     map_deinit(&entry->offsets);
     broker_group_classic_deinit(&entry->group);
     budget_release(groups->env.budget, sizeof(*entry));

@@ -32,13 +32,17 @@ static enum err load_offset(struct group_partition *partition, const struct offs
 }
 
 /* The newest metadata is kept as it is; members are made of it at the end. */
-static enum err load_group(struct group_partition *partition, struct slice id, struct slice bytes)
+static enum err load_group(struct group_partition *partition, struct slice id, struct slice bytes,
+                           int64_t log_offset)
 {
     struct group_entry *entry = load_entry(partition, id);
     if (!entry)
         return ERR_NO_MEMORY;
-    entry->stored = bytes.data != NULL;
-    return broker_group_member_own(&entry->group, &entry->loaded, bytes);
+    struct slice copy = SLICE_NULL;
+    enum err err = broker_group_member_own(&entry->group, &copy, bytes);
+    if (!err)
+        broker_group_rewrite_keep(entry, copy, log_offset);
+    return err;
 }
 
 static enum err load_record(struct group_partition *partition, const struct record *record,
@@ -47,7 +51,7 @@ static enum err load_record(struct group_partition *partition, const struct reco
     struct offsets_key key;
     enum err err = broker_offsets_key_read(record->key, &key);
     if (!err)
-        err = key.is_group ? load_group(partition, key.group, record->value)
+        err = key.is_group ? load_group(partition, key.group, record->value, log_offset)
                            : load_offset(partition, &key, record->value, log_offset);
     if (err == ERR_NO_MEMORY)
         return err;
@@ -81,6 +85,7 @@ static enum err load_bytes(struct group_partition *partition, struct slice bytes
     while (err != ERR_NO_MEMORY && bytes.size >= BATCH_HEADER_SIZE &&
            batch_header_read(bytes, &header) == ERR_OK && header.size <= bytes.size) {
         err = load_batch(partition, slice_make(bytes.data, header.size), &scratch);
+        partition->log_bytes += header.size;
         if (err && err != ERR_NO_MEMORY)
             log_error(core_logger(partition->groups->core), "broker",
                       "a batch of group state is passed over: %s partition=%u offset=%lld",
@@ -119,7 +124,7 @@ static enum err load_chunks(struct group_partition *partition, const struct stor
 static enum err entry_restore(struct group_entry *entry)
 {
     struct offsets_group stored;
-    enum err err = broker_offsets_group_read(entry->loaded, &stored);
+    enum err err = broker_offsets_group_read(entry->kept, &stored);
     if (err)
         return err;
     struct group *group = &entry->group;
@@ -147,16 +152,17 @@ static void load_end(struct group_partition *partition)
     partition->load = GROUP_LOADED;
     list_for_each_safe (node, following, &partition->entries) {
         struct group_entry *entry = LIST_ENTRY(node, struct group_entry, node);
-        enum err err = entry->loaded.data ? entry_restore(entry) : ERR_OK;
+        enum err err = entry->kept.data ? entry_restore(entry) : ERR_OK;
         if (err)
             log_error(core_logger(partition->groups->core), "broker",
                       "a group's members cannot be read back: %s group=%.*s", err_text(err),
                       (int)MIN(entry->group.id.size, (size_t)200),
                       (const char *)entry->group.id.data);
-        broker_group_member_disown(&entry->group, &entry->loaded);
         broker_group_entry_settle(entry);
     }
+    partition->offset_next = partition->read.offset;
     broker_group_coordinator_unpark(partition, ERR_OK);
+    broker_group_rewrite_consider(partition);
 }
 
 static void load_fail(struct group_partition *partition, enum err err)
@@ -165,6 +171,7 @@ static void load_fail(struct group_partition *partition, enum err err)
               "group state cannot be read: %s partition=%u", err_text(err), partition->index);
     list_for_each_safe (node, following, &partition->entries)
         broker_group_entry_free(LIST_ENTRY(node, struct group_entry, node));
+    partition->log_bytes = 0;
     partition->load = GROUP_UNLOADED; /* the next call tries again */
     broker_group_coordinator_unpark(partition, ERR_LOADING);
 }

@@ -92,6 +92,15 @@ void broker_group_slot_value_free(struct group_entry *entry, struct group_value 
         slot_give(entry, value, value->size);
 }
 
+/* About what it takes in the log. */
+static uint64_t slot_bytes(const struct group_entry *entry, const struct group_slot *slot)
+{
+    if (!slot->value)
+        return 0;
+    return GROUP_RECORD_SIZE + entry->group.id.size + slot->key.size +
+           slot->value->value.metadata.size;
+}
+
 void broker_group_slot_set(struct group_entry *entry, struct group_slot *slot,
                            struct group_value *take_value, int64_t log_offset)
 {
@@ -99,13 +108,18 @@ void broker_group_slot_set(struct group_entry *entry, struct group_slot *slot,
         broker_group_slot_value_free(entry, take_value);
         return;
     }
+    entry->partition->live_bytes -= slot_bytes(entry, slot);
     broker_group_slot_value_free(entry, slot->value);
     slot->value = take_value;
     slot->log_offset = log_offset;
+    entry->partition->live_bytes += slot_bytes(entry, slot);
 }
 
 void broker_group_slot_free(struct group_entry *entry, struct group_slot *slot)
 {
+    entry->partition->live_bytes -= slot_bytes(entry, slot);
+    if (entry->cursor == &slot->node)
+        entry->cursor = slot->node.next;
     map_remove(&entry->offsets, slot->key);
     list_remove(&slot->node);
     broker_group_slot_value_free(entry, slot->value);

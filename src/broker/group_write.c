@@ -10,7 +10,12 @@ struct append_offset {
     struct group_value *value; /* NULL: tombstone */
 };
 
-enum append_group { APPEND_GROUP_NONE, APPEND_GROUP_STORED, APPEND_GROUP_TOMBSTONE };
+enum append_group {
+    APPEND_GROUP_NONE,
+    APPEND_GROUP_STORED,
+    APPEND_GROUP_TOMBSTONE,
+    APPEND_GROUP_AGAIN /* what is durable already */
+};
 
 struct group_append {
     struct broker_append append;
@@ -22,6 +27,8 @@ struct group_append {
     size_t offset_count;
     size_t offset_capacity;
     enum append_group group;
+    struct slice kept;          /* own block: STORED, the metadata written */
+    unsigned round;             /* of the partition when it began */
     struct group_write machine; /* kind and generation of a write of the state machine */
     bool is_machine;
     void (*done)(void *arg, enum err err);
@@ -38,11 +45,21 @@ struct group_append *broker_group_write_new(struct group_entry *entry)
     codec_output_init(&write->key, GROUP_BATCH_SIZE_MAX);
     codec_output_init(&write->value, GROUP_BATCH_SIZE_MAX);
     entry->writes++;
+    entry->partition->writes++;
+    write->round = entry->partition->round;
     return write;
 }
 
 static void write_free(struct group_append *write)
 {
+    struct group_entry *entry = write->entry;
+    entry->writes--;
+    entry->partition->writes--;
+    if (write->group != APPEND_GROUP_NONE)
+        entry->group_writes--;
+    if (write->round != entry->partition->round)
+        entry->partition->rewrite.writes_old--;
+    broker_group_member_disown(&entry->group, &write->kept);
     build_deinit(&write->build);
     codec_output_deinit(&write->key);
     codec_output_deinit(&write->value);
@@ -101,27 +118,45 @@ enum err broker_group_write_offset(struct group_append *write, struct slice topi
     return ERR_OK;
 }
 
-static enum err group_record(struct group_append *write, bool tombstone, bool proposed)
+/* The value has been made. */
+static enum err group_record(struct group_append *write, enum append_group kind)
 {
     struct offsets_key key = {.is_group = true, .group = write->entry->group.id};
+    CHECK(write->group == APPEND_GROUP_NONE);
+    write->group = kind;
+    write->entry->group_writes++;
     write->key.size = 0;
-    write->value.size = 0;
     enum err err = broker_offsets_key_write(&write->key, &key);
-    if (!err && !tombstone)
-        err = broker_offsets_group_write(&write->value, &write->entry->group, proposed);
-    return err ? err : record_add(write, tombstone);
+    return err ? err : record_add(write, kind == APPEND_GROUP_TOMBSTONE);
 }
 
 enum err broker_group_write_group(struct group_append *write, bool proposed)
 {
-    write->group = APPEND_GROUP_STORED;
-    return group_record(write, false, proposed);
+    struct group *group = &write->entry->group;
+    write->value.size = 0;
+    enum err err = broker_offsets_group_write(&write->value, group, proposed);
+    if (!err)
+        err = broker_group_member_own(group, &write->kept,
+                                      slice_make(write->value.data, write->value.size));
+    return err ? err : group_record(write, APPEND_GROUP_STORED);
 }
 
 enum err broker_group_write_tombstone(struct group_append *write)
 {
-    write->group = APPEND_GROUP_TOMBSTONE;
-    return group_record(write, true, false);
+    return group_record(write, APPEND_GROUP_TOMBSTONE);
+}
+
+enum err broker_group_write_kept(struct group_append *write)
+{
+    struct slice kept = write->entry->kept;
+    write->value.size = 0;
+    enum err err = codec_output_add(&write->value, kept);
+    return err ? err : group_record(write, APPEND_GROUP_AGAIN);
+}
+
+size_t broker_group_write_size(const struct group_append *write)
+{
+    return write->build.records.size;
 }
 
 bool broker_group_write_is_empty(const struct group_append *write)
@@ -146,33 +181,44 @@ static void write_apply(struct group_append *write, enum err err)
         write->offsets[i].slot->pending--;
         broker_group_slot_tidy(entry, write->offsets[i].slot);
     }
-    if (!err && write->group != APPEND_GROUP_NONE)
-        entry->stored = write->group == APPEND_GROUP_STORED;
+    if (err)
+        return;
+    struct group_partition *partition = entry->partition;
+    int64_t last = write->append.base_offset + write->append.store.header.last_offset_delta;
+    partition->offset_next = MAX(partition->offset_next, last + 1);
+    partition->log_bytes += write->append.store.header.size;
+    if (write->group == APPEND_GROUP_AGAIN) {
+        entry->kept_offset = MAX(entry->kept_offset, last);
+    } else if (write->group != APPEND_GROUP_NONE) {
+        broker_group_rewrite_keep(entry, write->kept, last);
+        write->kept = SLICE_NULL;
+    }
 }
 
 static void write_finish(struct group_append *write, enum err err)
 {
     struct group_entry *entry = write->entry;
-    broker_group_coordinator_now(entry->partition->groups);
+    struct group_partition *partition = entry->partition;
+    void (*done)(void *arg, enum err err) = write->done;
+    void *arg = write->arg;
+    broker_group_coordinator_now(partition->groups);
     write_apply(write, err);
-    entry->writes--;
     if (err)
         log_warn(core_logger(entry->partition->groups->core), "broker",
                  "a write of group state failed: %s group=%.*s", err_text(err),
                  (int)MIN(entry->group.id.size, (size_t)200), (const char *)entry->group.id.data);
     if (write->is_machine)
         broker_group_classic_written(&entry->group, &write->machine, err);
-    if (write->done)
-        write->done(write->arg, err);
     write_free(write);
+    if (done)
+        done(arg, err);
     broker_group_entry_settle(entry);
+    broker_group_rewrite_consider(partition);
 }
 
 void broker_group_write_drop(struct group_append *take_write)
 {
-    struct group_entry *entry = take_write->entry;
     write_apply(take_write, ERR_CANCELLED);
-    entry->writes--;
     write_free(take_write);
 }
 
