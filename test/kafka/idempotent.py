@@ -12,13 +12,15 @@ from lib import cutter
 
 DEADLINE_S = 90 * case.SLOWER
 PARTITIONS = 3
+TOTAL_MIN = 3000
+UNDER_WAY_MAX = 3000
 
 
 class IdempotentCase(case.ServerCase):
     """What both kinds of trouble share."""
 
-    def produce(self, port, topic, total, disturb):
-        """Sends total numbers a partition while disturb(wait) runs beside it."""
+    def produce(self, port, topic, disturb):
+        """Sends numbers while disturb() runs beside it; returns how many each partition got."""
         errors = []
         producer = confluent_kafka.Producer({
             **case.connect(f"127.0.0.1:{port}"), "enable.idempotence": True,
@@ -31,17 +33,20 @@ class IdempotentCase(case.ServerCase):
             if error:
                 errors.append(error)
 
-        ended = threading.Event()
-        beside = threading.Thread(target=disturb, args=(ended,), daemon=True)
+        beside = threading.Thread(target=disturb, daemon=True)
         beside.start()
-        for i in range(total):
+        total = 0
+        while total < TOTAL_MIN or (beside.is_alive() and not errors):
             for partition in range(PARTITIONS):
-                producer.produce(topic, b"%d" % i, partition=partition, on_delivery=delivered)
-            producer.poll(0 if i % 20 else 0.01)
+                producer.produce(topic, b"%d" % total, partition=partition, on_delivery=delivered)
+            total += 1
+            producer.poll(0 if total % 20 else 0.01)
+            while len(producer) > UNDER_WAY_MAX and not errors:
+                producer.poll(0.05)
         left = producer.flush(DEADLINE_S)
-        ended.set()
         beside.join(DEADLINE_S)
         self.assertEqual((left, errors), (0, []))
+        return total
 
     def assert_each_once(self, topic, total):
         client = self.raw()
@@ -64,22 +69,24 @@ class KilledServersTest(IdempotentCase):
 
     def test_undisturbed(self):
         topic = self.make_topic(PARTITIONS)
-        self.produce(self.server.port, topic, 3000, lambda ended: None)
-        self.assert_each_once(topic, 3000)
+        total = self.produce(self.server.port, topic, lambda: None)
+        self.assert_each_once(topic, total)
 
     def test_killed_servers(self):
         topic = self.make_topic(PARTITIONS)
         dice = random.Random(2)
+        pause = threading.Event()
         kills = []
 
-        def disturb(ended):
-            while not ended.wait(dice.uniform(0.05, 0.4)) and len(kills) < 8:
+        def disturb():
+            for _ in range(8):
+                pause.wait(dice.uniform(0.05, 0.4))
                 self.server.restart(kill=True)
                 kills.append(True)
 
-        self.produce(self.server.port, topic, 20000, disturb)
-        self.assertGreater(len(kills), 2)
-        self.assert_each_once(topic, 20000)
+        total = self.produce(self.server.port, topic, disturb)
+        self.assertEqual(len(kills), 8)
+        self.assert_each_once(topic, total)
 
 
 class LostAcknowledgementsTest(IdempotentCase):
@@ -100,15 +107,18 @@ class LostAcknowledgementsTest(IdempotentCase):
         topic = self.make_topic(PARTITIONS)
         dice = random.Random(1)
 
-        def disturb(ended):
-            while not ended.wait(dice.uniform(0.02, 0.15)):
+        pause = threading.Event()
+
+        def disturb():
+            for _ in range(30):
+                pause.wait(dice.uniform(0.02, 0.15))
                 self.proxy.swallow_answers()
-                ended.wait(dice.uniform(0, 0.05))
+                pause.wait(dice.uniform(0, 0.05))
                 self.proxy.cut()
 
-        self.produce(self.proxy.port, topic, 20000, disturb)
+        total = self.produce(self.proxy.port, topic, disturb)
         self.assertGreater(self.proxy.cuts, 10)
-        self.assert_each_once(topic, 20000)
+        self.assert_each_once(topic, total)
 
 
 if __name__ == "__main__":

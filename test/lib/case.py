@@ -45,11 +45,13 @@ class ServerCase(unittest.TestCase):
     config = ""
     memory = "128m"
     cores = None
+    nats = False
     server = None
 
     @classmethod
     def setUpClass(cls):
-        cls.server = leatd.Server(config=cls.config, memory=cls.memory, cores=cls.cores)
+        cls.server = leatd.Server(config=cls.config, memory=cls.memory, cores=cls.cores,
+                                  nats=cls.nats)
         try:
             cls.server.start()
         except BaseException:
