@@ -45,6 +45,7 @@ struct nats_config {
     struct slice token; /* null: none */
     struct nats_user *users;
     size_t user_count;
+    struct slice no_auth_name;
     const struct nats_user *no_auth_user; /* for who says nothing; NULL: none */
 };
 

@@ -281,7 +281,9 @@ enum err server_settings_load(struct server_settings *settings,
     bool is_reading = settings->act == SERVER_ACT_RUN || settings->act == SERVER_ACT_CHECK;
     if (!err && settings->file && is_reading)
         err = apply_file(&load);
-    return err ? err : apply_arguments(&load, false);
+    if (!err)
+        err = apply_arguments(&load, false);
+    return err ? err : server_settings_nats_finish(settings, diag);
 }
 
 void server_settings_deinit(struct server_settings *settings)

@@ -38,8 +38,12 @@ struct server_settings {
     bool has_nats;
     bool nats_is_default; /* nobody named the address: when it is taken, NATS is left out */
     struct server_address nats_address;
-    struct nats_config *nats;      /* one reference */
-    struct broker_settings broker; /* its texts live as long as this */
+    struct nats_config *nats; /* one reference */
+    bool has_http;
+    struct server_address http_address; /* of the monitoring */
+    const char *pid_file;               /* NULL: none */
+    const char *ports_file_dir;         /* NULL: none */
+    struct broker_settings broker;      /* its texts live as long as this */
 };
 
 struct server_settings_input {

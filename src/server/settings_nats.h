@@ -14,3 +14,5 @@ NODISCARD enum err server_settings_nats_listen(struct server_settings *settings,
 NODISCARD enum err server_settings_nats_apply(struct server_settings *settings,
                                               const struct server_conf_pair *pair,
                                               struct diag *diag);
+/* After file and command line: what can only be said of all settings together. */
+NODISCARD enum err server_settings_nats_finish(struct server_settings *settings, struct diag *diag);

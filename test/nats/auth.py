@@ -132,7 +132,7 @@ class NoAuthUser(AuthCase):
 
 class Limits(AuthCase):
     config = """
-        max_payload: 1kb, max_control_line: 64, max_subscriptions: 2, max_connections: 3
+        max_payload: 1kb, max_control_line: 256, max_subscriptions: 2, max_connections: 3
         max_subscription_tokens: 3, ping_interval: "100ms", ping_max: 1
         server_name: "unit"
     """
