@@ -7,7 +7,7 @@
 #include "broker/interest.h"
 
 /* Defaults and fixed sizes; powers of two where used as masks. */
-#define INTEREST_CACHE_ENTRIES    4096
+#define INTEREST_CACHE_ENTRIES    16384
 #define INTEREST_CACHE_SIZE_BYTES ((size_t)8 << 20)
 #define INTEREST_CACHE_WAYS       4
 #define INTEREST_DOOR_COUNT       8192

@@ -48,7 +48,7 @@ static void make_subject(uint64_t *random, bool wild, char *out)
         const char *token = TOKENS[next_random(random) % (wild ? 9 : 7)];
         if (*token == '>' && i + 1 < count)
             token = "*";
-        size += (size_t)sprintf(out + size, "%s%s", i ? "." : "", token);
+        size += (size_t)snprintf(out + size, 64 - size, "%s%s", i ? "." : "", token);
     }
 }
 
@@ -96,7 +96,7 @@ static void toggle(struct model *model)
     uint64_t dice = next_random(&model->random);
     make_subject(&model->random, dice & 1, sub->subject);
     if (dice & 2)
-        sprintf(sub->queue, "q%u", (unsigned)(dice >> 8) % 3);
+        snprintf(sub->queue, sizeof(sub->queue), "q%u", (unsigned)(dice >> 8) % 3);
     sub->core = dice & 4 ? (uint32_t)(dice >> 16) % CORES : 0;
     if (sub->core) {
         set_remote(model, sub);
