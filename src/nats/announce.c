@@ -58,7 +58,7 @@ static void snapshot_is_there(struct nats_core *home)
 static void announcement_arrives(struct core *core, struct core_message *message)
 {
     struct nats_announcement *got = CONTAINER_OF(message, struct nats_announcement, message);
-    struct nats_core *home = nats_core(core);
+    struct nats_core *home = nats_state_of(core);
     announcement_apply(home, got);
     if (got->is_snapshot_end)
         snapshot_is_there(home);
@@ -130,7 +130,7 @@ void nats_announce_flush(struct nats_core *home)
 
 void nats_announce_run(struct core *core, struct core_task *task)
 {
-    nats_announce_flush(nats_core(core));
+    nats_announce_flush(nats_state_of(core));
 }
 
 /* --- asking ----------------------------------------------------------------------------------- */
@@ -196,7 +196,7 @@ static void tell_conn(struct nats_core *home, unsigned to, const struct nats_con
 static void request_arrives(struct core *core, struct core_message *message)
 {
     struct request *request = CONTAINER_OF(message, struct request, message);
-    struct nats_core *home = nats_core(core);
+    struct nats_core *home = nats_state_of(core);
     unsigned to = request->from;
     struct map groups;
     struct members *members;

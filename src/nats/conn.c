@@ -221,7 +221,7 @@ static uint64_t conns_count(const struct nats *nats)
     return count;
 }
 
-static void conn_set_limits(struct nats_conn *conn)
+void nats_conn_set_limits(struct nats_conn *conn)
 {
     const struct nats_config *config = conn->config;
     conn->headers = conn->connect.headers && !config->no_headers;
@@ -233,18 +233,10 @@ static void conn_set_limits(struct nats_conn *conn)
     };
 }
 
-void nats_connect_use(struct nats_conn *conn, const struct nats_user *user)
-{
-    conn->user = user;
-    conn->is_connected = true;
-    conn_set_limits(conn);
-    nats_replies_start(conn);
-}
-
 static void nats_conn_opened(struct conn *conn, void *arg)
 {
     struct nats *nats = arg;
-    struct nats_core *home = nats_core(conn_core(conn));
+    struct nats_core *home = nats_state_of(conn_core(conn));
     struct nats_conn *state = calloc(1, sizeof(*state));
     if (!state) {
         conn_abort(conn, CONN_CLOSED_MEMORY);
@@ -264,7 +256,7 @@ static void nats_conn_opened(struct conn *conn, void *arg)
     core_timer_init(&state->timer, nats_ping_run);
     core_timer_init(&state->stall_timer, nats_stall_run);
     wire_nats_json_connect_init(&state->connect);
-    conn_set_limits(state);
+    nats_conn_set_limits(state);
     list_push_back(&home->conns, &state->node);
     metric_add(&home->counters.opened, 1);
     metric_add(&home->counters.here, 1);
@@ -355,7 +347,7 @@ static void nats_conn_leaves(struct conn *conn)
 static void nats_conn_arrives(struct conn *conn, struct core *from)
 {
     struct nats_conn *state = conn_state(conn);
-    struct nats_core *home = nats_core(conn_core(conn));
+    struct nats_core *home = nats_state_of(conn_core(conn));
     state->home = home;
     list_push_back(&home->conns, &state->node);
     metric_add(&home->counters.here, 1);

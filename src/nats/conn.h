@@ -72,7 +72,7 @@ struct nats_sub {
     uint8_t text[]; /* sid, subject, queue */
 };
 
-static inline struct slice nats_sub_sid(const struct nats_sub *sub)
+static inline struct slice nats_conn_sid(const struct nats_sub *sub)
 {
     return slice_make(sub->text, sub->sid_size);
 }
@@ -101,6 +101,8 @@ void nats_conn_end(struct nats_conn *conn, enum nats_reason reason);
 /* Closes at once. */
 void nats_conn_cut(struct nats_conn *conn, enum nats_reason reason);
 bool nats_conn_is_open(const struct nats_conn *conn);
+/* What the parser lets through, by configuration and CONNECT. */
+void nats_conn_set_limits(struct nats_conn *conn);
 void nats_conn_wait(struct nats_conn *conn, enum nats_wait wait);
 void nats_conn_go_on(struct nats_conn *conn, enum nats_wait wait);
 /* A parcel came home. */

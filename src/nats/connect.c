@@ -17,6 +17,14 @@ struct nats_login {
     uint8_t text[];
 };
 
+void nats_connect_use(struct nats_conn *conn, const struct nats_user *user)
+{
+    conn->user = user;
+    conn->is_connected = true;
+    nats_conn_set_limits(conn);
+    nats_replies_start(conn);
+}
+
 static void connect_accept(struct nats_conn *conn, const struct nats_user *user)
 {
     if (conn->connect.account.size > 0 || conn->connect.new_account) {

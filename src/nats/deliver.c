@@ -63,7 +63,7 @@ static bool make_head(struct delivery *delivery, const struct nats_sub *sub)
     at = put(at, has_headers ? SLICE_LITERAL("HMSG ") : SLICE_LITERAL("MSG "));
     at = put(at, message->subject);
     *at++ = ' ';
-    at = put(at, nats_sub_sid(sub));
+    at = put(at, nats_conn_sid(sub));
     *at++ = ' ';
     if (message->reply.data) {
         at = put(at, message->reply);
@@ -155,7 +155,7 @@ static bool is_same_text(const struct delivery *delivery, const struct nats_sub 
 {
     bool has_headers = delivery->message->header_size > 0 && sub->conn->headers;
     return delivery->sub && has_headers == delivery->has_headers &&
-           slice_equal(nats_sub_sid(sub), nats_sub_sid(delivery->sub));
+           slice_equal(nats_conn_sid(sub), nats_conn_sid(delivery->sub));
 }
 
 static bool is_denied(const struct nats_sub *sub, struct slice subject)

@@ -25,7 +25,7 @@ struct order {
 static void order_arrives(struct core *core, struct core_message *message)
 {
     struct order *order = CONTAINER_OF(message, struct order, message);
-    struct nats_core *home = nats_core(core);
+    struct nats_core *home = nats_state_of(core);
     uint64_t left = order->count;
     bool is_news = !home->is_lame;
     home->is_lame = true;

@@ -25,8 +25,9 @@ void nats_close(struct nats *nats);
 NODISCARD enum err nats_listen(struct nats *nats, const struct sockaddr_storage *address,
                                socklen_t address_size, struct listener **out, struct diag *diag);
 /* Core 0: connections go on under the new configuration; those that may not are closed. A reference
- * is added. What listeners were opened with (connections, write deadline, pending bytes) stays. */
-void nats_reload(struct nats *nats, struct nats_config *config);
+ * is added. What listeners were opened with (write deadline, where producers wait) stays.
+ * ERR_NO_MEMORY: nothing changed. */
+NODISCARD enum err nats_reload(struct nats *nats, struct nats_config *config);
 /* Core 0, listeners closed: tells clients to go elsewhere, and closes them little by little after
  * the grace period. done is called on core 0 when none is left. */
 void nats_lame_duck(struct nats *nats, void (*done)(void *arg), void *arg);

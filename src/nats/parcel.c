@@ -45,7 +45,7 @@ static void deliver_entry(struct nats_core *home, struct parcel_entry *entry)
 static void parcel_returns(struct core *core, struct core_message *message)
 {
     struct nats_parcel *parcel = CONTAINER_OF(message, struct nats_parcel, message);
-    struct nats_core *home = nats_core(core);
+    struct nats_core *home = nats_state_of(core);
     struct nats_conn *publisher = parcel->publisher;
     publisher->parcels_out--;
     if (parcel->met_full && publisher->conn)
@@ -66,7 +66,7 @@ static void parcel_returns(struct core *core, struct core_message *message)
 static void parcel_arrives(struct core *core, struct core_message *message)
 {
     struct nats_parcel *parcel = CONTAINER_OF(message, struct nats_parcel, message);
-    struct nats_core *home = nats_core(core);
+    struct nats_core *home = nats_state_of(core);
     for (uint32_t i = 0; i < parcel->count; i++) {
         struct parcel_entry *entry = &parcel->entries[i];
         deliver_entry(home, entry);

@@ -101,7 +101,7 @@ static void say_no_responders(struct nats_conn *conn, const struct nats_message 
     text_add_text(&text, "HMSG ");
     text_add(&text, message->reply);
     text_add_text(&text, " ");
-    text_add(&text, nats_sub_sid(sub));
+    text_add(&text, nats_conn_sid(sub));
     text_add_format(&text, " %zu %zu\r\nNATS/1.0 503\r\nNats-Subject: ", size, size);
     text_add(&text, message->subject);
     text_add_text(&text, "\r\n\r\n\r\n");

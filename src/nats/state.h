@@ -81,7 +81,7 @@ struct nats_core {
     struct nats_counters counters;
 };
 
-static inline struct nats_core *nats_core(const struct core *core)
+static inline struct nats_core *nats_state_of(const struct core *core)
 {
     return core_slot_get(core, CORE_SLOT_NATS);
 }

@@ -47,7 +47,7 @@ static void sub_remove(struct nats_sub *sub)
 {
     struct nats_conn *conn = sub->conn;
     broker_interest_remove(conn->home->interest, &sub->interest);
-    (void)map_remove(&conn->subs, nats_sub_sid(sub));
+    (void)map_remove(&conn->subs, nats_conn_sid(sub));
     metric_add(&conn->home->counters.subscriptions, (uint64_t)-1);
     conn->is_unsynced |= conn->home->listener_count > 0;
     sub_free(sub);
@@ -61,13 +61,13 @@ static enum err sub_insert(struct nats_conn *conn, const struct wire_nats_reques
     struct nats_sub *sub = sub_new(conn, request);
     if (!sub)
         return ERR_NO_MEMORY;
-    if (!map_put(&conn->subs, nats_sub_sid(sub), sub, NULL)) {
+    if (!map_put(&conn->subs, nats_conn_sid(sub), sub, NULL)) {
         sub_free(sub);
         return ERR_NO_MEMORY;
     }
     enum err err = broker_interest_add(conn->home->interest, &sub->interest);
     if (err) {
-        (void)map_remove(&conn->subs, nats_sub_sid(sub));
+        (void)map_remove(&conn->subs, nats_conn_sid(sub));
         sub_free(sub);
         return err;
     }

@@ -6,6 +6,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "nats/nats.h"
 #include "server/conf_file.h"
 #include "server/server.h"
 
@@ -18,6 +19,7 @@ struct program {
     struct logger logger;
     struct server_conf_file source;
     struct server_settings_input input;
+    struct server *server; /* NULL: not open yet */
 };
 
 static void log_write(struct logger *logger, struct slice line)
@@ -54,8 +56,11 @@ static void reload(void *arg)
         log_error(&program->logger, "server", "configuration not reloaded: %s", diag.text);
     } else {
         program->logger.level = settings.log_level;
+        if (program->server)
+            server_reload(program->server, &settings);
         log_info(&program->logger, "server",
-                 "configuration reloaded: log_level is in force, all else needs a restart");
+                 "configuration reloaded: log_level, NATS users, permissions and limits are in "
+                 "force, all else needs a restart");
     }
     server_settings_deinit(&settings);
 }
@@ -105,6 +110,7 @@ static int serve(struct program *program, const struct server_settings *settings
         .data_dir = data_dir,
         .core_count = settings->core_count ? settings->core_count : (unsigned)MAX(cores, 1),
         .open_files_max = open_files_raise(),
+        .pid = (unsigned)getpid(),
         .started_ns = program->os->ops->mono_ns(program->os),
         .say = say,
         .reload = reload,
@@ -114,6 +120,7 @@ static int serve(struct program *program, const struct server_settings *settings
         fprintf(stderr, "leatd: %s\n", diag.text);
         return 1;
     }
+    program->server = server;
     if (!server_run(server))
         return 1; /* at once: what was not drained is recovered at the next start */
     server_close(server);
@@ -124,13 +131,15 @@ static int act(struct program *program, const struct server_settings *settings)
 {
     switch (settings->act) {
     case SERVER_ACT_VERSION:
-        puts("leatd " LEAT_VERSION);
+        puts(settings->is_nats_server ? "nats-server: v" NATS_VERSION " (leatd " LEAT_VERSION ")"
+                                      : "leatd " LEAT_VERSION);
         return 0;
     case SERVER_ACT_HELP:
-        fputs(server_settings_help(), stdout);
+        fputs(settings->is_nats_server ? server_settings_nats_help() : server_settings_help(),
+              stdout);
         return 0;
     case SERVER_ACT_CHECK:
-        printf("%s: fine\n", settings->file);
+        printf("%s: fine\n", settings->file ? settings->file : "no configuration file");
         return 0;
     default:
         return serve(program, settings);

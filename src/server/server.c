@@ -10,6 +10,7 @@
 #include "kafka/kafka.h"
 #include "nats/nats.h"
 #include "reactor/balance.h"
+#include "server/nats.h"
 
 #define SERVER_DRAIN_MS 10000 /* for connections to finish what is in flight */
 #define SERVER_HELPERS  2
@@ -33,6 +34,7 @@ struct server {
     struct nats *nats;
     struct listener *nats_listener; /* NULL: none */
     struct core_watch signals;
+    bool has_files; /* pid and ports are written */
     bool watching;
     bool draining;
     bool drained;
@@ -82,6 +84,24 @@ static void server_stop(struct server *server)
     conn_shutdown_all(server->reactor, SERVER_DRAIN_MS, conns_are_closed, server);
 }
 
+static void nats_is_gone(void *arg)
+{
+    struct server *server = arg;
+    if (!server->draining)
+        server_stop(server);
+}
+
+/* Clients are told to go elsewhere and leave little by little; then the server stops. */
+static void server_go_lame(struct server *server)
+{
+    if (!server->nats_listener || server->draining)
+        return;
+    log_info(server->options.logger, "server", "lame duck: no more NATS clients are let in");
+    listener_close(server->nats_listener);
+    server->nats_listener = NULL;
+    nats_lame_duck(server->nats, nats_is_gone, server);
+}
+
 static void server_signal(struct core *core, struct core_watch *watch, uint32_t events)
 {
     struct server *server = CONTAINER_OF(watch, struct server, signals);
@@ -90,7 +110,9 @@ static void server_signal(struct core *core, struct core_watch *watch, uint32_t 
     while ((number = os->ops->signal_read(os, watch->fd)) > 0) {
         if (number == SIGHUP)
             server->options.reload(server->options.arg);
-        else
+        else if (number == SIGUSR2)
+            server_go_lame(server);
+        else if (number != SIGUSR1) /* asks for the log file to be opened again: there is none */
             server_stop(server);
     }
 }
@@ -99,7 +121,7 @@ static void server_signal(struct core *core, struct core_watch *watch, uint32_t 
 
 static enum err open_signals(struct server *server, struct diag *diag)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
     struct os *os = server->options.os;
     int fd = os->ops->signal_create(os, numbers, COUNT_OF(numbers));
     if (fd < 0) {
@@ -238,36 +260,57 @@ static enum err open_nats(struct server *server, struct diag *diag)
     return ERR_OK;
 }
 
+static void add_listeners(struct server *server, struct text *line)
+{
+    struct sockaddr_storage bound;
+    const char *between = "Kafka on ";
+    for (size_t i = 0; i < server->listener_count; i++) {
+        listener_address(server->listeners[i], &bound);
+        text_add_text(line, between);
+        server_address_add(line, &bound);
+        between = ", ";
+    }
+    if (!server->nats_listener)
+        return;
+    listener_address(server->nats_listener, &bound);
+    text_add_text(line, server->listener_count > 0 ? "; NATS on " : "NATS on ");
+    server_address_add(line, &bound);
+}
+
 static void say_ready(struct server *server)
 {
     const struct server_options *options = &server->options;
     uint64_t ns = options->os->ops->mono_ns(options->os) - options->started_ns;
     struct text line;
     text_init(&line);
-    text_add_format(&line, "leatd %s ready in %llu ms: Kafka on ", LEAT_VERSION,
+    text_add_format(&line, "leatd %s ready in %llu ms: ", LEAT_VERSION,
                     (unsigned long long)(ns / 1000000));
-    for (size_t i = 0; i < server->listener_count; i++) {
-        struct sockaddr_storage bound;
-        listener_address(server->listeners[i], &bound);
-        text_add_text(&line, i > 0 ? ", " : "");
-        server_address_add(&line, &bound);
-    }
-    if (server->nats_listener) {
-        struct sockaddr_storage bound;
-        listener_address(server->nats_listener, &bound);
-        text_add_text(&line, "; NATS on ");
-        server_address_add(&line, &bound);
-    }
+    add_listeners(server, &line);
     text_add_format(&line, ", data in %s", options->data_dir);
     if (!line.failed)
         options->say(options->arg, line.data);
     text_deinit(&line);
+    if (options->settings->is_nats_server && server->nats_listener)
+        server_nats_say(options, server->nats_listener);
+}
+
+static enum err write_files(struct server *server, struct diag *diag)
+{
+    server->has_files = true;
+    return server_nats_write_files(&server->options, server->nats_listener, diag);
+}
+
+void server_reload(struct server *server, const struct server_settings *settings)
+{
+    if (server->nats && nats_reload(server->nats, settings->nats) != ERR_OK)
+        log_error(server->options.logger, "server", "NATS configuration not reloaded: %s",
+                  err_text(ERR_NO_MEMORY));
 }
 
 enum err server_open(const struct server_options *options, struct server **out, struct diag *diag)
 {
     static enum err (*const steps[])(struct server *, struct diag *) = {
-        open_reactor, open_signals, open_store, open_broker, open_kafka, open_nats,
+        open_reactor, open_signals, open_store, open_broker, open_kafka, open_nats, write_files,
     };
     struct server *server = calloc(1, sizeof(*server));
     if (!server) {
@@ -300,6 +343,8 @@ void server_close(struct server *server)
 {
     struct os *os = server->options.os;
     close_listeners(server);
+    if (server->has_files)
+        server_nats_remove_files(&server->options);
     if (server->nats)
         nats_close(server->nats);
     if (server->kafka)

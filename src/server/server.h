@@ -15,6 +15,7 @@ struct server_options {
     const char *data_dir;                   /* absolute */
     unsigned core_count;
     unsigned open_files_max; /* descriptors that the process may have */
+    unsigned pid;            /* of this process */
     uint64_t started_ns;     /* on the os's mono_ns clock */
     /* Gets the line that says where the server listens. */
     void (*say)(void *arg, const char *line);
@@ -23,11 +24,13 @@ struct server_options {
     void *arg;
 };
 
-/* Everything up to listening. Words about a failure go to diag. Blocks SIGINT, SIGTERM, SIGHUP and
- * SIGPIPE in the calling thread: before it starts others. */
+/* Everything up to listening. Words about a failure go to diag. Blocks SIGINT, SIGTERM, SIGHUP,
+ * SIGUSR1, SIGUSR2 and SIGPIPE in the calling thread: before it starts others. */
 NODISCARD enum err server_open(const struct server_options *options, struct server **out,
                                struct diag *diag);
 /* Serves until SIGTERM or SIGINT, then drains: accepts no more, answers what is in flight, writes a
  * checkpoint. False: a second signal ended it before all was done. */
 bool server_run(struct server *server);
+/* Core 0: puts what can change while the server runs into force. */
+void server_reload(struct server *server, const struct server_settings *settings);
 void server_close(struct server *server);

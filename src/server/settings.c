@@ -17,6 +17,9 @@ struct load {
     struct server_settings *settings;
     const struct server_settings_input *input;
     struct diag *diag;
+    struct slice nats_user;
+    struct slice nats_password;
+    struct slice nats_token;
     bool has_listen; /* on the command line: replaces what the file says */
 };
 
@@ -130,6 +133,117 @@ static const struct option options[] = {
     {"--nats-listen", NULL, true, false, set_nats_listen},
 };
 
+static enum err set_nats_key(struct load *load, const char *key, struct slice value)
+{
+    return server_settings_nats_set(load->settings, key, value, load->diag);
+}
+
+static enum err set_nats_port(struct load *load, struct slice value)
+{
+    return set_nats_key(load, "port", value);
+}
+
+static enum err set_nats_host(struct load *load, struct slice value)
+{
+    return set_nats_key(load, "host", value);
+}
+
+static enum err set_nats_name(struct load *load, struct slice value)
+{
+    return set_nats_key(load, "server_name", value);
+}
+
+static enum err set_nats_http(struct load *load, struct slice value)
+{
+    return set_nats_key(load, "http_port", value);
+}
+
+static enum err set_nats_pid(struct load *load, struct slice value)
+{
+    return set_nats_key(load, "pid_file", value);
+}
+
+static enum err set_nats_ports(struct load *load, struct slice value)
+{
+    return set_nats_key(load, "ports_file_dir", value);
+}
+
+static enum err set_nats_user(struct load *load, struct slice value)
+{
+    load->nats_user = value;
+    return ERR_OK;
+}
+
+static enum err set_nats_password(struct load *load, struct slice value)
+{
+    load->nats_password = value;
+    return ERR_OK;
+}
+
+static enum err set_nats_token(struct load *load, struct slice value)
+{
+    load->nats_token = value;
+    return ERR_OK;
+}
+
+static enum err set_debug(struct load *load, struct slice value)
+{
+    load->settings->log_level = LOG_DEBUG;
+    return ERR_OK;
+}
+
+static enum err set_test(struct load *load, struct slice value)
+{
+    load->settings->act = SERVER_ACT_CHECK;
+    return ERR_OK;
+}
+
+static const struct option nats_options[] = {
+    {"--config", "-c", true, true, set_file},
+    {"--version", "-v", false, true, set_version},
+    {"--help", "-h", false, true, set_help},
+    {"--t", "-t", false, true, set_test},
+    {"--port", "-p", true, false, set_nats_port},
+    {"--addr", "-a", true, false, set_nats_host},
+    {"--net", NULL, true, false, set_nats_host},
+    {"--name", "-n", true, false, set_nats_name},
+    {"--server_name", NULL, true, false, set_nats_name},
+    {"--http_port", "-m", true, false, set_nats_http},
+    {"--pid", "-P", true, false, set_nats_pid},
+    {"--ports_file_dir", NULL, true, false, set_nats_ports},
+    {"--user", NULL, true, false, set_nats_user},
+    {"--pass", NULL, true, false, set_nats_password},
+    {"--auth", NULL, true, false, set_nats_token},
+    {"--debug", "-D", false, false, set_debug},
+    {"--store_dir", "-sd", true, false, set_data},
+    {"--data", NULL, true, false, set_data},
+    {"--cores", NULL, true, false, set_cores},
+    {"--memory", NULL, true, false, set_memory},
+};
+
+const char *server_settings_nats_help(void)
+{
+    return "usage: nats-server [OPTIONS]    (this is Leat)\n"
+           "\n"
+           "  -a, --addr, --net HOST   listen on HOST (0.0.0.0)\n"
+           "  -p, --port PORT          listen on PORT (4222); -1 takes a free one\n"
+           "  -n, --name NAME          the server's name\n"
+           "  -P, --pid FILE           write the process id into FILE\n"
+           "  -m, --http_port PORT     serve the monitoring on PORT\n"
+           "      --ports_file_dir DIR write a file with the ports into DIR\n"
+           "  -c, --config FILE        read the configuration FILE\n"
+           "  -t                       say whether the configuration is right, and leave\n"
+           "      --user USER          ask for this user\n"
+           "      --pass PASSWORD      and this password\n"
+           "      --auth TOKEN         or for this token\n"
+           "  -D, --debug              say more\n"
+           "  -sd, --store_dir DIR     keep data below DIR (./leat-data)\n"
+           "      --cores N            use N cores (0: all)\n"
+           "      --memory SIZE        hold at most SIZE in buffers and caches (512mib)\n"
+           "  -v, --version            print the version and leave\n"
+           "  -h, --help               print this and leave\n";
+}
+
 const char *server_settings_help(void)
 {
     return "usage: leatd [OPTIONS]\n"
@@ -154,21 +268,41 @@ const char *server_settings_help(void)
 
 /* --- the command line ------------------------------------------------------------------------- */
 
-static const struct option *find_option(struct slice name)
+static const struct option *find_option(const struct load *load, struct slice name)
 {
-    for (size_t i = 0; i < COUNT_OF(options); i++) {
-        bool is_short = options[i].short_name && slice_equal_text(name, options[i].short_name);
-        if (is_short || slice_equal_text(name, options[i].name))
-            return &options[i];
+    bool is_nats = load->settings->is_nats_server;
+    const struct option *table = is_nats ? nats_options : options;
+    size_t count = is_nats ? COUNT_OF(nats_options) : COUNT_OF(options);
+    char whole[64] = "--";
+    /* Go's flags take one dash or two. */
+    if (is_nats && name.size > 2 && name.size < sizeof(whole) - 1 && name.data[1] != '-') {
+        memcpy(whole + 2, name.data + 1, name.size - 1);
+        name = slice_make(whole, name.size + 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool is_short = table[i].short_name && slice_equal_text(name, table[i].short_name);
+        if (is_short || slice_equal_text(name, table[i].name))
+            return &table[i];
     }
     return NULL;
+}
+
+/* "leatd nats-server", or a program of that name. */
+static bool is_nats_server(const struct server_settings_input *input)
+{
+    const char *program = input->argument_count > 0 ? input->arguments[0] : "";
+    const char *slash = strrchr(program, '/');
+    return strcmp(slash ? slash + 1 : program, "nats-server") == 0 ||
+           (input->argument_count > 1 && strcmp(input->arguments[1], "nats-server") == 0);
 }
 
 /* Applies the early options, or else the others. */
 static enum err apply_arguments(struct load *load, bool early)
 {
     const struct server_settings_input *input = load->input;
-    for (int at = 1; at < input->argument_count; at++) {
+    bool has_word = load->settings->is_nats_server && input->argument_count > 1 &&
+                    strcmp(input->arguments[1], "nats-server") == 0;
+    for (int at = has_word ? 2 : 1; at < input->argument_count; at++) {
         struct slice name = slice_text(input->arguments[at]);
         const uint8_t *equals = name.size > 2 ? memchr(name.data, '=', name.size) : NULL;
         struct slice value = SLICE_NULL;
@@ -176,7 +310,7 @@ static enum err apply_arguments(struct load *load, bool early)
             value = slice_text((const char *)equals + 1);
             name.size -= value.size + 1;
         }
-        const struct option *option = find_option(name);
+        const struct option *option = find_option(load, name);
         if (!option || (equals && !option->has_value)) {
             diag_set(load->diag, "unknown option '%s' (--help lists them)", input->arguments[at]);
             return ERR_INVALID;
@@ -274,7 +408,10 @@ enum err server_settings_load(struct server_settings *settings,
     if (!settings->kafka_listeners)
         return ERR_NO_MEMORY;
     enum err err = server_settings_nats_init(settings, diag);
-    if (!err)
+    settings->is_nats_server = is_nats_server(input);
+    if (!err && settings->is_nats_server)
+        err = server_settings_nats_listen(settings, SLICE_LITERAL("0.0.0.0:4222"), diag);
+    else if (!err)
         err = server_settings_kafka_listen(settings, SLICE_LITERAL("127.0.0.1:9092"), diag);
     if (!err)
         err = apply_arguments(&load, true);
@@ -283,6 +420,9 @@ enum err server_settings_load(struct server_settings *settings,
         err = apply_file(&load);
     if (!err)
         err = apply_arguments(&load, false);
+    if (!err && (load.nats_user.data || load.nats_password.data || load.nats_token.data))
+        err = server_settings_nats_login(settings, load.nats_user, load.nats_password,
+                                         load.nats_token, diag);
     return err ? err : server_settings_nats_finish(settings, diag);
 }
 

@@ -26,6 +26,7 @@ enum server_act {
 struct server_settings {
     struct arena arena;
     enum server_act act;
+    bool is_nats_server; /* started as nats-server: its options, its words, no Kafka */
     const char *file;    /* of the configuration; NULL: none */
     const char *data;    /* the folder of all logs, as written */
     unsigned core_count; /* 0: all */
@@ -60,3 +61,5 @@ NODISCARD enum err server_settings_load(struct server_settings *settings,
 void server_settings_deinit(struct server_settings *settings);
 /* The words of --help. */
 const char *server_settings_help(void);
+/* The same for who started it as nats-server. */
+const char *server_settings_nats_help(void);

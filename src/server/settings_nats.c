@@ -285,3 +285,47 @@ enum err server_settings_nats_finish(struct server_settings *settings, struct di
              (const char *)config->no_auth_name.data);
     return ERR_INVALID;
 }
+
+enum err server_settings_nats_set(struct server_settings *settings, const char *key,
+                                  struct slice text, struct diag *diag)
+{
+    static const char *const numeric[] = {"port", "http_port"};
+    struct server_conf_pair pair = {
+        .key = slice_text(key),
+        .place = {.file = "command line"},
+        .value = {.type = SERVER_CONF_STRING, .text = text, .place = {.file = "command line"}},
+    };
+    for (size_t i = 0; i < COUNT_OF(numeric); i++) {
+        if (strcmp(key, numeric[i]) != 0)
+            continue;
+        if (server_conf_scalar_integer(text, &pair.value.integer) != ERR_OK) {
+            diag_set(diag, "a port is a number from -1 to 65535");
+            return ERR_INVALID;
+        }
+        pair.value.type = SERVER_CONF_INTEGER;
+    }
+    return server_settings_nats_apply(settings, &pair, diag);
+}
+
+enum err server_settings_nats_login(struct server_settings *settings, struct slice user,
+                                    struct slice password, struct slice token, struct diag *diag)
+{
+    struct nats_config *config = settings->nats;
+    if (user.data ? !password.data || token.data : !token.data) {
+        diag_set(diag, "user and pass, or auth, but not both");
+        return ERR_INVALID;
+    }
+    config->token = token.data ? arena_copy(&config->arena, token) : SLICE_NULL;
+    config->user_count = 0;
+    if (token.data)
+        return config->token.data ? ERR_OK : ERR_NO_MEMORY;
+    config->users = arena_alloc_array(&config->arena, 1, sizeof(*config->users));
+    if (!config->users)
+        return ERR_NO_MEMORY;
+    config->users[0] = (struct nats_user){
+        .name = arena_copy(&config->arena, user),
+        .password = arena_copy(&config->arena, password),
+    };
+    config->user_count = 1;
+    return ERR_OK;
+}

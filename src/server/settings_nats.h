@@ -14,5 +14,12 @@ NODISCARD enum err server_settings_nats_listen(struct server_settings *settings,
 NODISCARD enum err server_settings_nats_apply(struct server_settings *settings,
                                               const struct server_conf_pair *pair,
                                               struct diag *diag);
+/* A key of the file's top level with a value from the command line. */
+NODISCARD enum err server_settings_nats_set(struct server_settings *settings, const char *key,
+                                            struct slice text, struct diag *diag);
+/* Users and tokens of the file give way to this one. */
+NODISCARD enum err server_settings_nats_login(struct server_settings *settings, struct slice user,
+                                              struct slice password, struct slice token,
+                                              struct diag *diag);
 /* After file and command line: what can only be said of all settings together. */
 NODISCARD enum err server_settings_nats_finish(struct server_settings *settings, struct diag *diag);

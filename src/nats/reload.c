@@ -1,0 +1,81 @@
+// A new configuration reaches every core and every connection.
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+
+#include "nats/conn.h"
+
+struct change {
+    struct core_message message;
+    struct nats_config *config;
+};
+
+/* The user that a connection which came in under the old configuration is under the new one. False:
+ * it would not be let in as it was. Passwords are not checked again, only whether they changed. */
+static bool still_welcome(const struct nats_conn *conn, const struct nats_config *config,
+                          const struct nats_user **out)
+{
+    const struct nats_config *old = conn->config;
+    *out = NULL;
+    if (!nats_config_needs_login(config))
+        return true;
+    if (config->token.data)
+        return old->token.data && slice_equal(old->token, config->token);
+    if (!conn->user)
+        return false;
+    *out = nats_config_user(config, conn->user->name);
+    if (conn->user == old->no_auth_user && conn->connect.user.size == 0)
+        return *out && *out == config->no_auth_user;
+    return *out && slice_equal((*out)->password, conn->user->password);
+}
+
+static void conn_change(struct nats_conn *conn, struct nats_config *config)
+{
+    struct nats_config *old = conn->config;
+    const struct nats_user *user;
+    bool was_silent = !conn->is_connected;
+    bool is_welcome = was_silent || still_welcome(conn, config, &user);
+    conn->config = nats_config_ref(config);
+    if (was_silent) {
+        nats_conn_set_limits(conn);
+        if (nats_conn_is_open(conn) && !conn->login)
+            nats_ping_start(conn);
+    } else if (is_welcome) {
+        nats_connect_use(conn, user);
+        nats_subs_recheck(conn);
+    } else {
+        conn->user = NULL;
+        nats_replies_free(conn);
+        nats_conn_fail(conn, NATS_ERROR_AUTHORIZATION);
+    }
+    nats_config_unref(old);
+}
+
+static void change_arrives(struct core *core, struct core_message *message)
+{
+    struct change *change = CONTAINER_OF(message, struct change, message);
+    struct nats_core *home = nats_state_of(core);
+    list_for_each_safe (node, following, &home->conns)
+        conn_change(LIST_ENTRY(node, struct nats_conn, node), change->config);
+    nats_config_unref(home->config);
+    home->config = change->config;
+    free(change);
+}
+
+enum err nats_reload(struct nats *nats, struct nats_config *config)
+{
+    struct change **changes = calloc(nats->core_count, sizeof(*changes));
+    bool is_ready = changes != NULL;
+    for (unsigned i = 0; is_ready && i < nats->core_count; i++)
+        is_ready = (changes[i] = malloc(sizeof(**changes))) != NULL;
+    for (unsigned i = 0; changes && i < nats->core_count; i++) {
+        if (!is_ready) {
+            free(changes[i]);
+            continue;
+        }
+        *changes[i] =
+            (struct change){.message.run = change_arrives, .config = nats_config_ref(config)};
+        core_send(nats->cores[0].core, i, &changes[i]->message);
+    }
+    free(changes);
+    return is_ready ? ERR_OK : ERR_NO_MEMORY;
+}

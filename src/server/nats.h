@@ -1,0 +1,13 @@
+// What programs that start nats-server look for: its log lines, pid file and ports file.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "reactor/conn.h"
+#include "server/server.h"
+
+/* "[INF] Listening for client connections on ..." and "[INF] Server is ready". */
+void server_nats_say(const struct server_options *options, const struct listener *listener);
+/* The files that the settings ask for; listener may be NULL. Words about a failure go to diag. */
+NODISCARD enum err server_nats_write_files(const struct server_options *options,
+                                           const struct listener *listener, struct diag *diag);
+void server_nats_remove_files(const struct server_options *options);

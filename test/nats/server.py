@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""leatd as nats-server: options, files, signals."""
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+from lib import case
+from lib import leatd
+from lib import nats
+
+SLOWER = case.SLOWER
+LISTENING = re.compile(r"^\[\d+\] \S+ \S+ \[INF\] Listening for client connections on (\S+):(\d+)$")
+
+
+class Program:
+    """A leatd that was started as nats-server."""
+
+    def __init__(self, *arguments, config=None):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="leat-test-"))
+        command = [leatd.BINARY, "nats-server", "-a", "127.0.0.1", "-p", "-1", "--cores", "2",
+                   "--memory", "64m", *(str(word) for word in arguments)]
+        if config is not None:
+            self.configure(config)
+            command += ["-c", str(self.folder / "nats.conf")]
+        self.process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.port = 0
+        self.said = ""
+        self.until("Server is ready")
+
+    def configure(self, text):
+        (self.folder / "nats.conf").write_text(text, encoding="utf-8")
+
+    def until(self, words):
+        for raw in self.process.stdout:
+            line = raw.decode().rstrip("\n")
+            self.said += line + "\n"
+            found = LISTENING.match(line)
+            if found:
+                self.port = int(found[2])
+            if words in line:
+                return
+        raise AssertionError(f"never said {words!r}:\n{self.said}")
+
+    def client(self, **fields):
+        return nats.Client(self.port, 10 * SLOWER, **fields)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self):
+        return self.process.wait(30 * SLOWER)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class NatsServer(unittest.TestCase):
+    def start(self, *arguments, **options):
+        program = Program(*arguments, **options)
+        self.addCleanup(program.close)
+        return program
+
+    def test_files_and_stop(self):
+        folder = tempfile.mkdtemp(prefix="leat-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        pid_file = pathlib.Path(folder) / "pid"
+        program = self.start("-P", pid_file, "--ports_file_dir", folder, "-n", "unit")
+        pid = program.process.pid
+        self.assertEqual(pid_file.read_text(encoding="ascii"), str(pid))
+        ports = pathlib.Path(folder) / f"nats-server_{pid}.ports"
+        self.assertEqual(json.loads(ports.read_text(encoding="ascii")),
+                         {"nats": [f"nats://127.0.0.1:{program.port}"]})
+        self.assertNotIn("Kafka", program.said)
+        with program.client() as client:
+            self.assertEqual(client.info["server_name"], "unit")
+            client.flush()
+            program.signal(signal.SIGTERM)
+            self.assertEqual(program.wait(), 0)
+        self.assertFalse(pid_file.exists())
+        self.assertFalse(ports.exists())
+
+    def test_login_on_the_command_line(self):
+        program = self.start("--user", "u", "--pass", "p")
+        with program.client(user="u", **{"pass": "p"}) as client:
+            client.flush()
+        with program.client() as client:
+            self.assertIn(b"Authorization Violation", client.until_closed())
+
+    def test_reload(self):
+        one = 'authorization { users: [ {user: a, password: 1x, permissions: {publish: "x"}},'
+        program = self.start(config=one + "{user: b, password: 2x}, {user: c, password: 3x} ] }")
+        clients = {name: program.client(user=name, **{"pass": word})
+                   for name, word in (("a", "1x"), ("b", "2x"), ("c", "3x"))}
+        for client in clients.values():
+            self.addCleanup(client.close)
+            client.flush()
+        clients["c"].send(b"SUB x 1\r\nSUB y 2\r\n")
+        clients["c"].flush()
+        program.configure(
+            "max_payload: 10\n" + one.replace('"x"', '"y"')
+            + "{user: b, password: other}, {user: c, password: 3x,"
+              " permissions: {subscribe: y}} ] }")
+        program.signal(signal.SIGHUP)
+        program.until("configuration reloaded")
+        self.assertIn(b"Authorization Violation", clients["b"].until_closed())
+        clients["a"].send(b"PUB x 0\r\n\r\nPUB y 0\r\n\r\n")
+        self.assertEqual(clients["a"].flush(),
+                         b"-ERR 'Permissions Violation for Publish to \"x\"'\r\n")
+        self.assertEqual(clients["c"].flush(),
+                         b"-ERR 'Permissions Violation for Subscription to \"x\"'\r\n"
+                         b"MSG y 2 0\r\n\r\n")
+        clients["c"].send(b"PUB z 11\r\n")
+        self.assertIn(b"Maximum Payload Violation", clients["c"].until_closed())
+
+    def test_a_wrong_file_changes_nothing(self):
+        program = self.start(config="max_payload: 100")
+        program.configure("max_payload: 10\nno_such_key: 1")
+        program.signal(signal.SIGHUP)
+        program.until("not reloaded")
+        with program.client() as client:
+            self.assertEqual(client.info["max_payload"], 100)
+
+    def test_lame_duck(self):
+        program = self.start(
+            config='lame_duck_duration: "300ms", lame_duck_grace_period: "100ms"')
+        clients = [program.client() for _ in range(10)]
+        for client in clients:
+            self.addCleanup(client.close)
+            client.flush()
+        program.signal(signal.SIGUSR2)
+        for client in clients:
+            line = client.line()
+            while not (line.startswith(b"INFO ") and json.loads(line[5:]).get("ldm")):
+                line = client.line()
+        clients[0].send(b"SUB a 1\r\nPUB a 1\r\nx\r\n")
+        self.assertEqual(clients[0].message(), (b"MSG a 1 1", b"x"))
+        for client in clients:
+            client.until_closed()
+        self.assertEqual(program.wait(), 0)
+
+    def test_refused_by_name(self):
+        for word in ("-js", "--cluster", "--tls"):
+            code, said = leatd.run(["nats-server", word])
+            self.assertEqual(code, 2)
+            self.assertIn(word, said)
+        folder = tempfile.mkdtemp(prefix="leat-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(folder, "nats.conf")
+        for text in ("jetstream: true", "cluster { port: 1 }", "accounts: {A: {}}",
+                     'authorization { users: [{nkey: U}] }', "leafnodes { port: 1 }"):
+            pathlib.Path(path).write_text(text, encoding="utf-8")
+            code, said = leatd.run(["nats-server", "-c", path])
+            self.assertEqual(code, 2, said)
+            self.assertIn("not implemented", said)
+
+    def test_version(self):
+        code, said = leatd.run(["nats-server", "-v"])
+        self.assertEqual(code, 0)
+        self.assertRegex(said, r"^nats-server: v\d+\.\d+\.\d+")
+
+
+if __name__ == "__main__":
+    unittest.main()
