@@ -122,6 +122,7 @@ static void one_judge(struct kafka_request *request, struct alter_one *one)
     const struct broker_topic *topic;
     if (one->type == KAFKA_RESOURCE_BROKER) {
         one->alter.for_broker = true;
+        one->alter.cluster = one->name.size == 0;
         if (one->name.size > 0 && !kafka_configs_is_node(request->core, one->name))
             one_refuse(one, KAFKA_INVALID_REQUEST,
                        "Unexpected broker id: only the settings of the node asked can be changed");
