@@ -157,7 +157,7 @@ static enum err read_address(const struct server_conf_value *value, struct serve
     char text[ADDRESS_TEXT_MAX];
     struct slice words = value->text;
     if (value->type == SERVER_CONF_INTEGER) {
-        uint16_t port;
+        uint16_t port = 0;
         enum err err = read_port(value, &port, diag);
         if (err)
             return err;
@@ -200,7 +200,7 @@ static bool is_key(const struct server_conf_pair *pair, const char *name, const 
 static enum err apply_path(const struct server_conf_value *value, const char *key, const char **out,
                            struct diag *diag)
 {
-    struct slice text;
+    struct slice text = SLICE_NULL;
     enum err err = text_of(value, key, &text, diag);
     if (!err && (text.size == 0 || memchr(text.data, 0, text.size)))
         err = server_conf_complain(diag, &value->place, "'%s' is a path", key);
@@ -212,7 +212,7 @@ static enum err apply_path(const struct server_conf_value *value, const char *ke
 static enum err apply_name(struct server_settings *settings, const struct server_conf_value *value,
                            struct diag *diag)
 {
-    struct slice text;
+    struct slice text = SLICE_NULL;
     enum err err = text_of(value, "server_name", &text, diag);
     if (err)
         return err;
@@ -226,8 +226,8 @@ static enum err apply_place(struct server_settings *settings, const struct serve
                             struct diag *diag)
 {
     const struct server_conf_value *value = &pair->value;
-    struct slice text;
-    uint16_t port;
+    struct slice text = SLICE_NULL;
+    uint16_t port = 0;
     if (is_key(pair, "listen", NULL))
         return apply_listen(settings, value, diag);
     if (is_key(pair, "http", NULL) || is_key(pair, "http_port", "monitor_port"))
