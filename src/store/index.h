@@ -1,5 +1,5 @@
-// Sparse offset and time index of a segment, in memory and in Kafka's .index and .timeindex
-// formats. SPDX-License-Identifier: Apache-2.0
+// Sparse offset and time index of a segment, in memory and in Kafka's two file formats.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "store/store.h"

@@ -96,6 +96,11 @@ struct journal_found {
     uint64_t body_offset;
 };
 typedef enum err (*journal_found_fn)(void *arg, const struct journal_found *found);
+struct journal_folder {
+    struct os *os;
+    struct logger *logger;
+    const char *path;
+};
 struct journal_replay_result {
     uint64_t piece_next; /* for piece_first, of every core's journal */
     uint64_t entry_count;
@@ -105,6 +110,5 @@ struct journal_replay_result {
  * entry of every valid group. Old pieces are deleted when their last reference goes, in order of
  * number for each core's run. An error of fn ends the replay, is returned, and nothing is deleted.
  */
-NODISCARD enum err journal_replay(struct os *os, struct logger *logger, const char *dir,
-                                  journal_found_fn fn, void *arg,
-                                  struct journal_replay_result *out);
+NODISCARD enum err journal_replay(const struct journal_folder *folder, journal_found_fn fn,
+                                  void *arg, struct journal_replay_result *out);

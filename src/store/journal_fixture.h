@@ -248,7 +248,8 @@ static inline enum err fixture_replay(struct fixture *f)
                 f->entries[log][lsn]->found = 0;
         }
     }
-    enum err err = journal_replay(f->os, NULL, "/j", fixture_found, f, &f->result);
+    enum err err =
+        journal_replay(&(struct journal_folder){f->os, NULL, "/j"}, fixture_found, f, &f->result);
     f->options.piece_first = f->result.piece_next;
     return err;
 }

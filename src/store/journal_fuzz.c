@@ -61,7 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     file_write(os, "/j/0000000000000003.jnl", slice_make(bytes + split, size - 2 - split));
     uint64_t sum = 0;
     struct journal_replay_result result;
-    CHECK(journal_replay(os, NULL, "/j", found_entry, &sum, &result) == ERR_OK);
+    CHECK(journal_replay(&(struct journal_folder){os, NULL, "/j"}, found_entry, &sum, &result) ==
+          ERR_OK);
     CHECK(result.piece_next == 4);
     os_fake_free(fake);
     free(bytes);

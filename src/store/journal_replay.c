@@ -303,17 +303,17 @@ static void pieces_release(struct replay *replay, bool is_done)
         journal_piece_unref(replay->pieces[i].piece);
 }
 
-enum err journal_replay(struct os *os, struct logger *logger, const char *dir, journal_found_fn fn,
-                        void *arg, struct journal_replay_result *out)
+enum err journal_replay(const struct journal_folder *folder, journal_found_fn fn, void *arg,
+                        struct journal_replay_result *out)
 {
     struct journal_replay_result result = {.piece_next = 1};
-    struct replay replay = {.os = os,
-                            .logger = logger,
-                            .dir = dir,
+    struct replay replay = {.os = folder->os,
+                            .logger = folder->logger,
+                            .dir = folder->path,
                             .fn = fn,
                             .arg = arg,
                             .result = &result,
-                            .scan = {.os = os}};
+                            .scan = {.os = folder->os}};
     enum err err = pieces_list(&replay);
     for (size_t i = 0; i < replay.number_count && err == ERR_OK; i++)
         err = piece_replay(&replay, replay.numbers[i]);

@@ -423,7 +423,8 @@ static void unreadable_blocks(void **state)
         fixture_core_open(f);
         assert_int_equal(os_fake_read_error(f->fake, path, at, 4096, EIO), 0);
         uint64_t count = 0;
-        assert_int_equal(journal_replay(f->os, NULL, "/j", count_entry, &count, &f->result),
+        assert_int_equal(journal_replay(&(struct journal_folder){f->os, NULL, "/j"}, count_entry,
+                                        &count, &f->result),
                          ERR_OK);
         assert_true(count >= 9);
         /* the end of what was written is where nobody can say whether there was more */
@@ -518,7 +519,9 @@ static void replay_error_deletes_nothing(void **state)
     fixture_turns(f, 20);
     crash_and_replay(f);
     struct journal_replay_result result;
-    assert_int_equal(journal_replay(f->os, NULL, "/j", refuse, NULL, &result), ERR_NO_MEMORY);
+    assert_int_equal(
+        journal_replay(&(struct journal_folder){f->os, NULL, "/j"}, refuse, NULL, &result),
+        ERR_NO_MEMORY);
     crash_and_replay(f);
     assert_int_equal(f->result.entry_count, 1);
     fixture_check_acked(f);

@@ -130,7 +130,9 @@ static void journal_with_threads(void **state)
     journal_close(f->journal);
     reactor_close(f->reactor);
     struct journal_replay_result result;
-    assert_int_equal(journal_replay(os_posix(), NULL, f->dir, entry_found, f, &result), ERR_OK);
+    assert_int_equal(
+        journal_replay(&(struct journal_folder){os_posix(), NULL, f->dir}, entry_found, f, &result),
+        ERR_OK);
     assert_int_equal(result.damage_count, 0);
     assert_int_equal(f->found_count, ENTRY_COUNT);
     free(items);

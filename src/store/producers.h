@@ -1,5 +1,5 @@
-// What a log remembers of idempotent producers: epoch and the last five batches each. KIP-98,
-// KIP-360. SPDX-License-Identifier: Apache-2.0
+// What a log remembers of idempotent producers: epoch and the last five batches each (KIP-98).
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "base/map.h"

@@ -210,7 +210,8 @@ enum err recover_replay(struct store *store, struct journal_replay_result *out)
         return ERR_NO_MEMORY;
     memcpy(dir, store->dir, strlen(store->dir));
     memcpy(dir + strlen(store->dir), "/journal", sizeof("/journal"));
-    enum err err = journal_replay(store->os, store->logger, dir, found_entry, store, out);
+    enum err err = journal_replay(&(struct journal_folder){store->os, store->logger, dir},
+                                  found_entry, store, out);
     free(dir);
     size_t position = 0;
     struct store_log *log;
