@@ -60,6 +60,8 @@ enum err nats_open(const struct nats_options *options, struct nats **out)
     nats->options = *options;
     nats->cores = cores;
     nats->core_count = count;
+    nats->opened_ms = core_wall_ms(reactor_core(options->reactor, 0));
+    nats->opened_ns = core_now_ns(reactor_core(options->reactor, 0));
     for (size_t i = 0; i < sizeof(random); i += 8) {
         uint64_t bits = core_random(reactor_core(options->reactor, 0));
         memcpy(random + i, &bits, 8);

@@ -48,6 +48,8 @@ struct nats {
     char id[NATS_ID_SIZE + 1];
     char host[INET6_ADDRSTRLEN];
     uint16_t port;
+    int64_t opened_ms;
+    uint64_t opened_ns;
     uint64_t conn_id_last;  /* core 0 */
     struct nats_lame *lame; /* core 0; NULL: not */
 };

@@ -120,3 +120,9 @@ void server_address_add(struct text *text, const struct sockaddr_storage *addres
         text_add_format(text, "[%s]:%u", name, ntohs(v6->sin6_port));
     }
 }
+
+uint16_t server_address_port(const struct sockaddr_storage *address)
+{
+    return ntohs(address->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)address)->sin6_port
+                                                : ((const struct sockaddr_in *)address)->sin_port);
+}

@@ -26,3 +26,4 @@ NODISCARD enum err server_address_parse_name(struct slice text, struct arena *ar
                                              struct diag *diag);
 /* Adds "address:port" or "[v6]:port". */
 void server_address_add(struct text *text, const struct sockaddr_storage *address);
+uint16_t server_address_port(const struct sockaddr_storage *address);

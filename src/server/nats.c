@@ -22,17 +22,26 @@ static void say(const struct server_options *options, const char *words)
     text_deinit(&line);
 }
 
-void server_nats_say(const struct server_options *options, const struct listener *listener)
+static void say_address(const struct server_options *options, const char *what,
+                        const struct listener *listener)
 {
     struct sockaddr_storage bound;
     struct text words;
     text_init(&words);
-    text_add_text(&words, "Listening for client connections on ");
+    text_add_text(&words, what);
     listener_address(listener, &bound);
     server_address_add(&words, &bound);
     if (!words.failed)
         say(options, words.data);
     text_deinit(&words);
+}
+
+void server_nats_say(const struct server_options *options, const struct listener *listener,
+                     const struct listener *http)
+{
+    if (http)
+        say_address(options, "Starting http monitor on ", http);
+    say_address(options, "Listening for client connections on ", listener);
     say(options, "Server is ready");
 }
 

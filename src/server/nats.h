@@ -5,8 +5,9 @@
 #include "reactor/conn.h"
 #include "server/server.h"
 
-/* "[INF] Listening for client connections on ..." and "[INF] Server is ready". */
-void server_nats_say(const struct server_options *options, const struct listener *listener);
+/* "[INF] Listening for client connections on ..." and "[INF] Server is ready"; http may be NULL. */
+void server_nats_say(const struct server_options *options, const struct listener *listener,
+                     const struct listener *http);
 /* The files that the settings ask for; listener may be NULL. Words about a failure go to diag. */
 NODISCARD enum err server_nats_write_files(const struct server_options *options,
                                            const struct listener *listener, struct diag *diag);

@@ -11,6 +11,7 @@
 #include "nats/nats.h"
 #include "reactor/balance.h"
 #include "server/nats.h"
+#include "server/pages.h"
 
 #define SERVER_DRAIN_MS 10000 /* for connections to finish what is in flight */
 #define SERVER_HELPERS  2
@@ -33,6 +34,9 @@ struct server {
     size_t listener_count;
     struct nats *nats;
     struct listener *nats_listener; /* NULL: none */
+    struct admin *admin;            /* NULL: no monitoring */
+    struct listener *http_listener;
+    struct server_pages pages;
     struct core_watch signals;
     bool has_files; /* pid and ports are written */
     bool watching;
@@ -69,6 +73,9 @@ static void close_listeners(struct server *server)
     if (server->nats_listener)
         listener_close(server->nats_listener);
     server->nats_listener = NULL;
+    if (server->http_listener)
+        listener_close(server->http_listener);
+    server->http_listener = NULL;
 }
 
 static void server_stop(struct server *server)
@@ -260,6 +267,34 @@ static enum err open_nats(struct server *server, struct diag *diag)
     return ERR_OK;
 }
 
+static enum err open_http(struct server *server, struct diag *diag)
+{
+    const struct server_settings *settings = server->options.settings;
+    const struct server_address *address = &settings->http_address;
+    if (!settings->has_http)
+        return ERR_OK;
+    struct admin_options admin = {
+        .reactor = server->reactor,
+        .pages = server->pages.pages,
+        .page_count = COUNT_OF(server->pages.pages),
+    };
+    enum err err = admin_open(&admin, &server->admin);
+    if (err)
+        diag_set(diag, "cannot start: %s", err_text(err));
+    if (err)
+        return err;
+    err = admin_listen(server->admin, &address->socket, address->socket_size,
+                       &server->http_listener, diag);
+    if (err) {
+        name_listener("HTTP", address, diag);
+        return err;
+    }
+    struct sockaddr_storage bound;
+    listener_address(server->http_listener, &bound);
+    server_pages_init(&server->pages, server->reactor, server->nats, server_address_port(&bound));
+    return ERR_OK;
+}
+
 static void add_listeners(struct server *server, struct text *line)
 {
     struct sockaddr_storage bound;
@@ -274,6 +309,11 @@ static void add_listeners(struct server *server, struct text *line)
         return;
     listener_address(server->nats_listener, &bound);
     text_add_text(line, server->listener_count > 0 ? "; NATS on " : "NATS on ");
+    server_address_add(line, &bound);
+    if (!server->http_listener)
+        return;
+    listener_address(server->http_listener, &bound);
+    text_add_text(line, "; HTTP on ");
     server_address_add(line, &bound);
 }
 
@@ -291,7 +331,7 @@ static void say_ready(struct server *server)
         options->say(options->arg, line.data);
     text_deinit(&line);
     if (options->settings->is_nats_server && server->nats_listener)
-        server_nats_say(options, server->nats_listener);
+        server_nats_say(options, server->nats_listener, server->http_listener);
 }
 
 static enum err write_files(struct server *server, struct diag *diag)
@@ -310,7 +350,8 @@ void server_reload(struct server *server, const struct server_settings *settings
 enum err server_open(const struct server_options *options, struct server **out, struct diag *diag)
 {
     static enum err (*const steps[])(struct server *, struct diag *) = {
-        open_reactor, open_signals, open_store, open_broker, open_kafka, open_nats, write_files,
+        open_reactor, open_signals, open_store, open_broker,
+        open_kafka,   open_nats,    open_http,  write_files,
     };
     struct server *server = calloc(1, sizeof(*server));
     if (!server) {
@@ -345,6 +386,8 @@ void server_close(struct server *server)
     close_listeners(server);
     if (server->has_files)
         server_nats_remove_files(&server->options);
+    if (server->admin)
+        admin_close(server->admin);
     if (server->nats)
         nats_close(server->nats);
     if (server->kafka)

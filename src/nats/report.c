@@ -1,0 +1,385 @@
+// Collects what every core knows and writes nats-server's JSON.
+// SPDX-License-Identifier: Apache-2.0
+#include "nats/report.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "nats/conn.h"
+
+#define NS_PER_S 1000000000ull
+
+struct totals {
+    uint64_t connections;
+    uint64_t opened;
+    uint64_t subscriptions;
+    uint64_t in_messages;
+    uint64_t in_bytes;
+    uint64_t out_messages;
+    uint64_t out_bytes;
+    uint64_t stalls;
+    uint64_t dropped;
+    uint64_t closed[NATS_REASON_COUNT];
+};
+
+static struct totals totals_of(const struct nats *nats)
+{
+    struct totals totals = {0};
+    for (unsigned i = 0; i < nats->core_count; i++) {
+        const struct nats_counters *counters = &nats->cores[i].counters;
+        totals.connections += metric_get(&counters->here);
+        totals.opened += metric_get(&counters->opened);
+        totals.subscriptions += metric_get(&counters->subscriptions);
+        totals.in_messages += metric_get(&counters->in_messages);
+        totals.in_bytes += metric_get(&counters->in_bytes);
+        totals.out_messages += metric_get(&counters->out_messages);
+        totals.out_bytes += metric_get(&counters->out_bytes);
+        totals.stalls += metric_get(&counters->stalls);
+        totals.dropped += metric_get(&counters->dropped);
+        for (unsigned reason = 0; reason < NATS_REASON_COUNT; reason++)
+            totals.closed[reason] += metric_get(&counters->closed[reason]);
+    }
+    return totals;
+}
+
+static void add_time(struct text *out, const char *key, int64_t time_ms)
+{
+    time_t seconds = (time_t)(time_ms / 1000);
+    struct tm date;
+    char when[32];
+    gmtime_r(&seconds, &date);
+    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &date);
+    text_add_format(out, "\"%s\":\"%s.%03uZ\",", key, when, (unsigned)(time_ms % 1000));
+}
+
+/* As Go writes it: 1d2h3m4s. */
+static void add_duration(struct text *out, const char *key, uint64_t seconds)
+{
+    text_add_format(out, "\"%s\":\"", key);
+    if (seconds >= 86400)
+        text_add_format(out, "%" PRIu64 "d", seconds / 86400);
+    if (seconds >= 3600)
+        text_add_format(out, "%" PRIu64 "h", seconds / 3600 % 24);
+    if (seconds >= 60)
+        text_add_format(out, "%" PRIu64 "m", seconds / 60 % 60);
+    text_add_format(out, "%" PRIu64 "s\",", seconds % 60);
+}
+
+static void add_limits(struct text *out, const struct nats_config *config)
+{
+    text_add_format(out, "\"max_connections\":%u,", config->connections_max);
+    if (config->subscriptions_max > 0)
+        text_add_format(out, "\"max_subscriptions\":%u,", config->subscriptions_max);
+    text_add_format(out,
+                    "\"ping_interval\":%" PRIu64 ",\"ping_max\":%u,\"max_control_line\":%zu,"
+                    "\"max_payload\":%zu,\"max_pending\":%zu,\"auth_timeout\":%g,"
+                    "\"write_deadline\":%" PRIu64 ",",
+                    config->ping_interval_ms * (uint64_t)1000000, config->ping_max,
+                    config->control_line_size_max, config->payload_size_max,
+                    config->pending_size_max, config->auth_timeout_ms / 1000.0,
+                    config->write_deadline_ms * (uint64_t)1000000);
+}
+
+static void add_totals(struct text *out, const struct totals *totals)
+{
+    uint64_t pending = totals->closed[NATS_REASON_SLOW_CONSUMER_PENDING];
+    uint64_t deadline = totals->closed[NATS_REASON_SLOW_CONSUMER_DEADLINE];
+    text_add_format(out,
+                    "\"connections\":%" PRIu64 ",\"total_connections\":%" PRIu64
+                    ",\"in_msgs\":%" PRIu64 ",\"out_msgs\":%" PRIu64 ",\"in_bytes\":%" PRIu64
+                    ",\"out_bytes\":%" PRIu64 ",\"slow_consumers\":%" PRIu64
+                    ",\"stale_connections\":%" PRIu64 ",\"stalled_clients\":%" PRIu64
+                    ",\"subscriptions\":%" PRIu64 "}",
+                    totals->connections, totals->opened, totals->in_messages, totals->out_messages,
+                    totals->in_bytes, totals->out_bytes, pending + deadline,
+                    totals->closed[NATS_REASON_STALE], totals->stalls, totals->subscriptions);
+}
+
+static void add_names(struct text *out, const struct nats *nats)
+{
+    const struct nats_config *config = nats->cores[0].config;
+    struct slice id = slice_text(nats->id);
+    text_add_format(out, "{\"server_id\":\"%s\",\"server_name\":", nats->id);
+    text_add_json(out, config->server_name.data ? config->server_name : id);
+    text_add_format(out, ",\"version\":\"%s\",\"proto\":1,\"go\":", NATS_VERSION);
+    text_add_json(out, slice_text(nats->options.software));
+    text_add_format(out, ",\"host\":\"%s\",\"port\":%u,", nats->host, nats->port);
+    if (nats_config_needs_login(config))
+        text_add_text(out, "\"auth_required\":true,");
+}
+
+static void answer(struct text *text, nats_report_fn fn, void *arg)
+{
+    fn(arg, text->failed ? SLICE_NULL : text_slice(text));
+    text_deinit(text);
+}
+
+void nats_report_varz(struct nats *nats, uint16_t http_port, nats_report_fn fn, void *arg)
+{
+    struct totals totals = totals_of(nats);
+    struct core *core = nats->cores[0].core;
+    struct text text;
+    text_init(&text);
+    add_names(&text, nats);
+    add_limits(&text, nats->cores[0].config);
+    text_add_format(&text, "\"http_port\":%u,\"cores\":%u,", http_port, nats->core_count);
+    add_time(&text, "start", nats->opened_ms);
+    add_time(&text, "now", core_wall_ms(core));
+    add_duration(&text, "uptime", (core_now_ns(core) - nats->opened_ns) / NS_PER_S);
+    add_totals(&text, &totals);
+    answer(&text, fn, arg);
+}
+
+/* --- every core in turn ----------------------------------------------------------------------- */
+
+struct row {
+    uint64_t id;
+    struct text text;
+};
+
+/* Goes from core to core and home again. */
+struct walk {
+    struct core_message message;
+    struct nats *nats;
+    struct nats_report_options options;
+    nats_report_fn fn;
+    void *arg;
+    unsigned next;
+    bool failed;
+    struct row *rows;
+    size_t count;
+    size_t capacity;
+    struct interest_stats stats;
+};
+
+static void walk_step(struct core *core, struct core_message *message);
+
+static void add_subscriptions(struct text *out, const struct nats_conn *conn)
+{
+    size_t position = 0;
+    const struct nats_sub *sub;
+    const char *between = "";
+    text_add_text(out, ",\"subscriptions_list\":[");
+    while ((sub = map_next(&conn->subs, &position)) != NULL) {
+        text_add_text(out, between);
+        text_add_json(out, sub->interest.subject);
+        between = ",";
+    }
+    text_add_text(out, "]");
+}
+
+static void add_text_field(struct text *out, const char *key, struct slice value)
+{
+    if (value.size == 0)
+        return;
+    text_add_format(out, ",\"%s\":", key);
+    text_add_json(out, value);
+}
+
+static void add_conn(struct text *out, const struct nats_conn *conn, bool subscriptions)
+{
+    char ip[INET6_ADDRSTRLEN];
+    struct core *core = conn->home->core;
+    uint64_t idle_s = (core_now_ns(core) - conn->input_ns) / NS_PER_S;
+    nats_info_client_ip(conn, ip);
+    const struct sockaddr_storage *peer = conn_peer_address(conn->conn);
+    uint16_t port =
+        ntohs(peer->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)peer)->sin6_port
+                                          : ((const struct sockaddr_in *)peer)->sin_port);
+    text_add_format(out,
+                    "{\"cid\":%" PRIu64 ",\"kind\":\"Client\",\"type\":\"nats\",\"ip\":\"%s\","
+                    "\"port\":%u,",
+                    conn->id, ip, port);
+    add_time(out, "start", conn->opened_ms);
+    add_time(out, "last_activity", core_wall_ms(core) - (int64_t)idle_s * 1000);
+    if (conn->rtt_ns > 0)
+        text_add_format(out, "\"rtt\":\"%gµs\",", (double)conn->rtt_ns / 1000);
+    add_duration(out, "uptime",
+                 (uint64_t)MAX(core_wall_ms(core) - conn->opened_ms, (int64_t)0) / 1000);
+    add_duration(out, "idle", idle_s);
+    text_add_format(out,
+                    "\"pending_bytes\":%zu,\"in_msgs\":%" PRIu64 ",\"out_msgs\":%" PRIu64
+                    ",\"in_bytes\":%" PRIu64 ",\"out_bytes\":%" PRIu64 ",\"subscriptions\":%zu",
+                    conn_output_size(conn->conn), conn->in_messages, conn->out_messages,
+                    conn->in_bytes, conn->out_bytes, conn->subs.count);
+    add_text_field(out, "name", conn->connect.name);
+    add_text_field(out, "lang", conn->connect.lang);
+    add_text_field(out, "version", conn->connect.version);
+    if (conn->user)
+        add_text_field(out, "authorized_user", conn->user->name);
+    if (subscriptions)
+        add_subscriptions(out, conn);
+    text_add_text(out, "}");
+}
+
+static struct row *row_new(struct walk *walk)
+{
+    if (walk->count == walk->capacity) {
+        size_t capacity = MAX(walk->capacity * 2, (size_t)64);
+        struct row *rows = reallocarray(walk->rows, capacity, sizeof(*rows));
+        if (!rows)
+            return NULL;
+        walk->rows = rows;
+        walk->capacity = capacity;
+    }
+    struct row *row = &walk->rows[walk->count++];
+    text_init(&row->text);
+    return row;
+}
+
+static void walk_conns(struct walk *walk, struct nats_core *home)
+{
+    const struct nats_report_options *options = &walk->options;
+    list_for_each (node, &home->conns) {
+        const struct nats_conn *conn = LIST_ENTRY(node, struct nats_conn, node);
+        if (!nats_conn_is_open(conn) || (options->id != 0 && options->id != conn->id))
+            continue;
+        struct row *row = row_new(walk);
+        if (!row) {
+            walk->failed = true;
+            return;
+        }
+        row->id = conn->id;
+        add_conn(&row->text, conn, options->subscriptions);
+        walk->failed |= row->text.failed;
+    }
+}
+
+static void walk_stats(struct walk *walk, struct nats_core *home)
+{
+    struct interest_stats stats;
+    broker_interest_stats(home->interest, &stats);
+    walk->stats.subs += stats.subs;
+    walk->stats.inserts += stats.inserts;
+    walk->stats.removes += stats.removes;
+    walk->stats.matches += stats.matches;
+    walk->stats.cache_hits += stats.cache_hits;
+    walk->stats.cache_entries += stats.cache_entries;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    uint64_t left = ((const struct row *)a)->id;
+    uint64_t right = ((const struct row *)b)->id;
+    return left < right ? -1 : left > right;
+}
+
+static void add_connections(struct text *out, struct walk *walk)
+{
+    const struct nats_report_options *options = &walk->options;
+    uint64_t first = MIN(options->offset, (uint64_t)walk->count);
+    uint64_t count = MIN(options->limit, walk->count - first);
+    if (walk->count > 0)
+        qsort(walk->rows, walk->count, sizeof(*walk->rows), compare_rows);
+    text_add_format(out, "{\"server_id\":\"%s\",", walk->nats->id);
+    add_time(out, "now", core_wall_ms(walk->nats->cores[0].core));
+    text_add_format(out,
+                    "\"num_connections\":%" PRIu64 ",\"total\":%zu,\"offset\":%" PRIu64
+                    ",\"limit\":%" PRIu64 ",\"connections\":[",
+                    count, walk->count, options->offset, options->limit);
+    for (uint64_t i = 0; i < count; i++) {
+        text_add_text(out, i > 0 ? "," : "");
+        text_add(out, text_slice(&walk->rows[first + i].text));
+    }
+    text_add_text(out, "]}");
+}
+
+static void add_stats(struct text *out, const struct walk *walk)
+{
+    const struct interest_stats *stats = &walk->stats;
+    text_add_format(out, "{\"server_id\":\"%s\",", walk->nats->id);
+    add_time(out, "now", core_wall_ms(walk->nats->cores[0].core));
+    text_add_format(
+        out,
+        "\"num_subscriptions\":%" PRIu64 ",\"num_cache\":%" PRIu64 ",\"num_inserts\":%" PRIu64
+        ",\"num_removes\":%" PRIu64 ",\"num_matches\":%" PRIu64 ",\"cache_hit_rate\":%g}",
+        stats->subs, stats->cache_entries, stats->inserts, stats->removes, stats->matches,
+        stats->matches > 0 ? (double)stats->cache_hits / (double)stats->matches : 0.0);
+}
+
+static void walk_end(struct walk *walk)
+{
+    struct text text;
+    text_init(&text);
+    if (walk->options.limit > 0)
+        add_connections(&text, walk);
+    else
+        add_stats(&text, walk);
+    text.failed |= walk->failed;
+    answer(&text, walk->fn, walk->arg);
+    for (size_t i = 0; i < walk->count; i++)
+        text_deinit(&walk->rows[i].text);
+    free(walk->rows);
+    free(walk);
+}
+
+static void walk_step(struct core *core, struct core_message *message)
+{
+    struct walk *walk = CONTAINER_OF(message, struct walk, message);
+    struct nats_core *home = nats_state_of(core);
+    if (walk->next > walk->nats->core_count) {
+        walk_end(walk);
+        return;
+    }
+    if (walk->options.limit > 0)
+        walk_conns(walk, home);
+    else
+        walk_stats(walk, home);
+    unsigned to = walk->next++;
+    core_send(core, to < walk->nats->core_count ? to : 0, message);
+}
+
+static void walk_start(struct nats *nats, const struct nats_report_options *options,
+                       nats_report_fn fn, void *arg)
+{
+    struct walk *walk = calloc(1, sizeof(*walk));
+    if (!walk) {
+        fn(arg, SLICE_NULL);
+        return;
+    }
+    *walk = (struct walk){.message.run = walk_step, .nats = nats, .options = *options};
+    walk->fn = fn;
+    walk->arg = arg;
+    walk->next = 1;
+    core_send(nats->cores[0].core, 0, &walk->message);
+}
+
+void nats_report_connz(struct nats *nats, const struct nats_report_options *options,
+                       nats_report_fn fn, void *arg)
+{
+    struct nats_report_options bounded = *options;
+    bounded.limit = MAX(bounded.limit, (uint64_t)1);
+    walk_start(nats, &bounded, fn, arg);
+}
+
+void nats_report_subsz(struct nats *nats, nats_report_fn fn, void *arg)
+{
+    walk_start(nats, &(struct nats_report_options){.limit = 0}, fn, arg);
+}
+
+/* --- Prometheus ------------------------------------------------------------------------------- */
+
+static void add_metric(struct text *out, const char *name, const char *type, uint64_t value)
+{
+    text_add_format(out, "# TYPE leat_nats_%s %s\nleat_nats_%s %" PRIu64 "\n", name, type, name,
+                    value);
+}
+
+void nats_report_metrics(const struct nats *nats, struct text *out)
+{
+    struct totals totals = totals_of(nats);
+    add_metric(out, "connections", "gauge", totals.connections);
+    add_metric(out, "subscriptions", "gauge", totals.subscriptions);
+    add_metric(out, "connections_total", "counter", totals.opened);
+    add_metric(out, "messages_in_total", "counter", totals.in_messages);
+    add_metric(out, "bytes_in_total", "counter", totals.in_bytes);
+    add_metric(out, "messages_out_total", "counter", totals.out_messages);
+    add_metric(out, "bytes_out_total", "counter", totals.out_bytes);
+    add_metric(out, "stalls_total", "counter", totals.stalls);
+    add_metric(out, "dropped_total", "counter", totals.dropped);
+    text_add_text(out, "# TYPE leat_nats_closed_total counter\n");
+    for (unsigned reason = 1; reason < NATS_REASON_COUNT; reason++)
+        text_add_format(out, "leat_nats_closed_total{reason=\"%s\"} %" PRIu64 "\n",
+                        nats_error_reason_text(reason), totals.closed[reason]);
+}

@@ -1,0 +1,24 @@
+// What monitoring asks the NATS room: the fields of nats-server's /varz, /connz and /subsz.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/text.h"
+#include "nats/nats.h"
+
+struct nats_report_options {
+    uint64_t offset;
+    uint64_t limit;
+    uint64_t id; /* only the connection of this number; 0: all */
+    bool subscriptions;
+};
+
+/* The reports answer on core 0, perhaps later, with JSON; body.data NULL: out of memory. */
+typedef void (*nats_report_fn)(void *arg, struct slice body);
+
+/* All on core 0. */
+void nats_report_varz(struct nats *nats, uint16_t http_port, nats_report_fn fn, void *arg);
+void nats_report_connz(struct nats *nats, const struct nats_report_options *options,
+                       nats_report_fn fn, void *arg);
+void nats_report_subsz(struct nats *nats, nats_report_fn fn, void *arg);
+/* Lines of Prometheus' text format. */
+void nats_report_metrics(const struct nats *nats, struct text *out);
