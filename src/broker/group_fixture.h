@@ -108,7 +108,15 @@ static inline void fixture_describe_fn(struct core *core, void *arg)
     broker_group_describe(core, arg);
 }
 
+struct fixture_member {
+    const char *group;
+    struct slice subscription;
+    int32_t session_ms;
+    char id[128];
+};
+
 struct fixture_commit {
+    const struct fixture_member *member; /* NULL: none */
     const char *group;
     const char *topic;
     int32_t partition;
@@ -125,8 +133,8 @@ static inline enum err fixture_commit(struct fixture *f, const struct fixture_co
                                .metadata = SLICE_LITERAL("words"),
                                .commit_ms = -1};
     struct group_commit commit = {.group_id = slice_text(what->group),
-                                  .member_id = slice_text(""),
-                                  .generation = -1,
+                                  .member_id = slice_text(what->member ? what->member->id : ""),
+                                  .generation = what->member ? 1 : -1,
                                   .retention_ms = what->retention_ms ? what->retention_ms : -1,
                                   .offsets = &one,
                                   .offset_count = 1};
@@ -178,13 +186,6 @@ static inline void fixture_leave_fn(struct core *core, void *arg)
 {
     broker_group_leave(core, arg);
 }
-
-struct fixture_member {
-    const char *group;
-    struct slice subscription;
-    int32_t session_ms;
-    char id[128];
-};
 
 /* A consumer, leader of generation 1, with an assignment. */
 static inline void fixture_join_alone(struct fixture *f, struct fixture_member *member)
