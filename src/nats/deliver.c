@@ -12,11 +12,10 @@
 struct delivery {
     struct nats_core *home;
     struct nats_message *message;
-    const struct nats_sub *sub; /* whose text is in head or shared; NULL: nobody's */
-    bool has_headers;           /* of that text */
-    bool is_shared;             /* text is worth sharing: there are more takers */
-    size_t head_size;
-    struct buf_range shared; /* buf NULL: none */
+    const struct nats_sub *sub; /* whose text this is; NULL: nobody's */
+    bool has_headers;
+    size_t head_size;        /* of the line in home->head; 0: it is in shared */
+    struct buf_range shared; /* line and small payload; buf NULL: the payload is large */
 };
 
 static uint8_t *put(uint8_t *at, struct slice bytes)
@@ -38,29 +37,40 @@ static uint8_t *put_number(uint8_t *at, size_t number)
     return at;
 }
 
-static bool make_room(struct nats_core *home, size_t size)
+/* Memory for a line whose payload is not copied behind it. */
+static uint8_t *head_room(struct nats_core *home, size_t size)
 {
     if (size <= home->head_capacity)
-        return true;
+        return home->head;
     uint8_t *head = realloc(home->head, size * 2);
     if (!head)
-        return false;
+        return NULL;
     home->head = head;
     home->head_capacity = size * 2;
-    return true;
+    return head;
+}
+
+/* Memory that any number of connections can refer to. */
+static uint8_t *fill_room(struct nats_core *home, size_t size)
+{
+    if (home->fill && home->fill->capacity - home->fill_used < size && buf_is_exclusive(home->fill))
+        home->fill_used = 0;
+    if (!home->fill || home->fill->capacity - home->fill_used < size) {
+        struct buf *fill = buf_pool_get(core_buffers(home->core), MAX(size, NATS_FILL_SIZE));
+        if (!fill)
+            return NULL;
+        buf_unref(home->fill);
+        home->fill = fill;
+        home->fill_used = 0;
+    }
+    return home->fill->data + home->fill_used;
 }
 
 /* "MSG subject sid [reply] size\r\n", or HMSG with the headers' size. */
-static bool make_head(struct delivery *delivery, const struct nats_sub *sub)
+static uint8_t *put_line(uint8_t *at, const struct delivery *delivery, const struct nats_sub *sub)
 {
     const struct nats_message *message = delivery->message;
-    bool has_headers = message->header_size > 0 && sub->conn->headers;
-    size_t size = message->subject.size + sub->sid_size + message->reply.size +
-                  message->size_text.size + message->header_text.size + 64;
-    if (!make_room(delivery->home, size))
-        return false;
-    uint8_t *at = delivery->home->head;
-    at = put(at, has_headers ? SLICE_LITERAL("HMSG ") : SLICE_LITERAL("MSG "));
+    at = put(at, delivery->has_headers ? SLICE_LITERAL("HMSG ") : SLICE_LITERAL("MSG "));
     at = put(at, message->subject);
     *at++ = ' ';
     at = put(at, nats_conn_sid(sub));
@@ -69,21 +79,17 @@ static bool make_head(struct delivery *delivery, const struct nats_sub *sub)
         at = put(at, message->reply);
         *at++ = ' ';
     }
-    if (has_headers) {
+    if (delivery->has_headers) {
         at = put(at, message->header_text);
         *at++ = ' ';
     }
-    if (has_headers || message->header_size == 0)
+    if (delivery->has_headers || message->header_size == 0)
         at = put(at, message->size_text);
     else
         at = put_number(at, message->payload.size - message->header_size);
     *at++ = '\r';
     *at++ = '\n';
-    delivery->head_size = (size_t)(at - delivery->home->head);
-    delivery->sub = sub;
-    delivery->has_headers = has_headers;
-    delivery->shared = (struct buf_range){NULL, 0, 0};
-    return true;
+    return at;
 }
 
 /* What follows the line: payload and line end, without headers for who cannot take them. */
@@ -99,42 +105,37 @@ static struct buf_range body_of(const struct delivery *delivery)
     return body;
 }
 
-/* Writes line and payload where several connections can refer to them. */
-static bool make_shared(struct delivery *delivery, struct slice body)
+static bool make_text(struct delivery *delivery, const struct nats_sub *sub)
 {
+    const struct nats_message *message = delivery->message;
     struct nats_core *home = delivery->home;
-    size_t size = delivery->head_size + body.size;
-    if (home->fill && buf_is_exclusive(home->fill))
-        home->fill_used = 0;
-    if (!home->fill || home->fill->capacity - home->fill_used < size) {
-        struct buf *fill = buf_pool_get(core_buffers(home->core), MAX(size, NATS_FILL_SIZE));
-        if (!fill)
-            return false;
-        buf_unref(home->fill);
-        home->fill = fill;
-        home->fill_used = 0;
-    }
-    uint8_t *at = home->fill->data + home->fill_used;
-    at = put(at, slice_make(home->head, delivery->head_size));
-    put(at, body);
-    delivery->shared = (struct buf_range){home->fill, home->fill_used, (uint32_t)size};
-    home->fill_used += (uint32_t)size;
+    delivery->has_headers = message->header_size > 0 && sub->conn->headers;
+    struct buf_range body = body_of(delivery);
+    bool is_small = body.size <= NATS_COPY_MAX + 2;
+    size_t size = message->subject.size + sub->sid_size + message->reply.size +
+                  message->size_text.size + message->header_text.size + 64;
+    uint8_t *start = is_small ? fill_room(home, size + body.size) : head_room(home, size);
+    if (!start)
+        return false;
+    uint8_t *at = put_line(start, delivery, sub);
+    delivery->sub = sub;
+    delivery->head_size = (size_t)(at - start);
+    delivery->shared = (struct buf_range){NULL, 0, 0};
+    if (!is_small)
+        return true;
+    at = put(at, buf_range_slice(body));
+    delivery->head_size = 0;
+    delivery->shared = (struct buf_range){home->fill, home->fill_used, (uint32_t)(at - start)};
+    home->fill_used += delivery->shared.size;
     return true;
 }
 
 static void write_message(struct delivery *delivery, struct conn *conn)
 {
-    struct buf_range body = body_of(delivery);
-    struct slice head = slice_make(delivery->home->head, delivery->head_size);
-    if (body.size > NATS_COPY_MAX + 2) {
-        if (conn_write(conn, head))
-            (void)conn_write_shared(conn, body);
-    } else if (delivery->is_shared &&
-               (delivery->shared.buf || make_shared(delivery, buf_range_slice(body)))) {
+    if (delivery->shared.buf)
         (void)conn_write_shared(conn, delivery->shared);
-    } else if (conn_write(conn, head)) {
-        (void)conn_write(conn, buf_range_slice(body));
-    }
+    else if (conn_write(conn, slice_make(delivery->home->head, delivery->head_size)))
+        (void)conn_write_shared(conn, body_of(delivery));
 }
 
 /* False: it takes no more. The last message that it may get finishes it. */
@@ -177,11 +178,12 @@ static bool deliver_to(struct delivery *delivery, struct nats_sub *sub)
         return false;
     if (!count_delivery(delivery->home, sub))
         return false;
-    if (!is_same_text(delivery, sub) && !make_head(delivery, sub)) {
+    if (!is_same_text(delivery, sub) && !make_text(delivery, sub)) {
         nats_conn_cut(taker, NATS_REASON_OUT_OF_MEMORY);
         return false;
     }
-    size_t size = delivery->head_size + message->payload.size;
+    size_t size =
+        delivery->shared.buf ? delivery->shared.size : delivery->head_size + message->payload.size;
     if (conn_output_size(taker->conn) + size > taker->config->pending_size_max) {
         nats_conn_cut(taker, NATS_REASON_SLOW_CONSUMER_PENDING);
         return false;
@@ -208,8 +210,7 @@ static void count_out(struct nats_core *home, const struct nats_message *message
 size_t nats_deliver_plain(struct nats_core *home, struct nats_message *message,
                           const struct interest_match *match)
 {
-    struct delivery delivery = {
-        .home = home, .message = message, .is_shared = match->plain_count > 1};
+    struct delivery delivery = {.home = home, .message = message};
     size_t count = 0;
     for (uint32_t i = 0; i < match->plain_count; i++)
         count += deliver_to(&delivery, CONTAINER_OF(match->plain[i], struct nats_sub, interest));

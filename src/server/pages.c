@@ -73,19 +73,21 @@ static void metrics(void *arg, struct slice query, struct admin_call *call)
 {
     struct server_pages *pages = arg;
     struct text text;
-    uint64_t accepted = 0, bytes_in = 0, bytes_out = 0, turns = 0;
+    uint64_t accepted = 0, bytes_in = 0, bytes_out = 0, turns = 0, moved = 0;
     for (unsigned i = 0; i < reactor_core_count(pages->reactor); i++) {
         const struct core_metrics *core = core_metrics(reactor_core(pages->reactor, i));
         accepted += metric_get(&core->accepted);
         bytes_in += metric_get(&core->bytes_in);
         bytes_out += metric_get(&core->bytes_out);
         turns += metric_get(&core->turns);
+        moved += metric_get(&core->moved_in);
     }
     text_init(&text);
     add_total(&text, "connections_accepted_total", accepted);
     add_total(&text, "bytes_received_total", bytes_in);
     add_total(&text, "bytes_sent_total", bytes_out);
     add_total(&text, "turns_total", turns);
+    add_total(&text, "connections_moved_total", moved);
     text_add_format(&text, "# TYPE leat_memory_bytes gauge\nleat_memory_bytes %zu\n",
                     budget_used(reactor_budget(pages->reactor)));
     nats_report_metrics(pages->nats, &text);
