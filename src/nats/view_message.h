@@ -40,6 +40,6 @@ void nats_view_message_write(const struct nats_view_record *record,
  * arguments and the arena. time_ms is the record's unless Leat-Timestamp says another. ERR_INVALID,
  * with words: malformed headers, an unknown Leat- header, or one that asks for what a topic cannot
  * do (Nats-Msg-Id, Nats-Expected-..., Nats-Rollup, Nats-TTL and their like). ERR_NO_MEMORY. */
-NODISCARD enum err nats_view_message_read(struct slice block, struct slice payload, int64_t time_ms,
+NODISCARD enum err nats_view_read_message(struct slice block, struct slice payload, int64_t time_ms,
                                           struct arena *arena, struct build_record *out,
                                           struct diag *diag);

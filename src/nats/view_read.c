@@ -184,7 +184,7 @@ static enum err read_block(struct reading *reading)
     return err;
 }
 
-enum err nats_view_message_read(struct slice block, struct slice payload, int64_t time_ms,
+enum err nats_view_read_message(struct slice block, struct slice payload, int64_t time_ms,
                                 struct arena *arena, struct build_record *out, struct diag *diag)
 {
     struct reading reading = {.arena = arena, .diag = diag, .out = out, .block = block};
