@@ -59,11 +59,18 @@ class Client:
         data, self.buffer = self.buffer[:size], self.buffer[size:]
         return data
 
+    def spoken(self):
+        """The next line that is neither INFO nor PING, which is answered."""
+        while True:
+            line = self.line()
+            if line == b"PING":
+                self.send(b"PONG\r\n")
+            elif line is None or not line.startswith(b"INFO "):
+                return line
+
     def message(self):
         """(line, payload) of the next MSG or HMSG."""
-        line = self.line()
-        while line and line.startswith(b"INFO "):
-            line = self.line()
+        line = self.spoken()
         if not line or not line.startswith((b"MSG ", b"HMSG ")):
             raise AssertionError(line)
         payload = self.take(int(line.split()[-1]) + 2)
@@ -80,10 +87,9 @@ class Client:
         self.send(b"PING\r\n")
         got = []
         while True:
-            line = self.line()
+            line = self.spoken()
             if line == b"PONG":
                 return b"".join(got)
             if line is None:
                 raise AssertionError(f"closed after {got!r}")
-            if not line.startswith(b"INFO "):
-                got.append(line + b"\r\n")
+            got.append(line + b"\r\n")
