@@ -13,7 +13,7 @@ void stats_die_of(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fputs("kafkagen: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
