@@ -13,6 +13,7 @@ import kafka.admin
 from lib import case
 
 DEADLINE_S = 60 * case.SLOWER
+FATAL = confluent_kafka.KafkaError._FATAL  # pylint: disable=protected-access
 FAST = "kafka {\n  group.initial.rebalance.delay.ms: 100\n}\n"
 
 
@@ -21,6 +22,7 @@ class Member(threading.Thread):
 
     def __init__(self, address, group, topic, **settings):
         super().__init__(daemon=True)
+        self.errors = []
         self.consumer = confluent_kafka.Consumer({
             **case.connect(address), "group.id": group, "auto.offset.reset": "earliest",
             "enable.auto.commit": False, "session.timeout.ms": 6000 * case.SLOWER,
@@ -29,16 +31,18 @@ class Member(threading.Thread):
         self.topic = topic
         self.assigned = set()
         self.seen = collections.Counter()
-        self.errors = []
+        self.calls = 0  # of the group to take or give up something
         self.leave = threading.Event()
         self.say_goodbye = True
         self.start()
 
     def run(self):
         def given(consumer, parts):
+            self.calls += 1
             self.assigned |= {part.partition for part in parts}
 
         def taken(consumer, parts):
+            self.calls += 1
             self.assigned -= {part.partition for part in parts}
 
         self.consumer.subscribe([self.topic], on_assign=given, on_revoke=taken, on_lost=taken)
@@ -47,7 +51,7 @@ class Member(threading.Thread):
             if message is None:
                 continue
             if message.error():
-                if message.error().fatal():
+                if message.error().code() == FATAL:
                     self.errors.append(message.error())
                 continue
             self.seen[message.value()] += 1
@@ -176,6 +180,44 @@ class GroupsTest(case.ServerCase):
         back = self.member(group, topic, group_instance_id="host0")
         self.assert_shared([back, members[1]], 4)
         self.assertEqual(back.assigned, share)
+
+    def test_a_static_member_comes_back_unnoticed(self):
+        """It has its share again before its session ends; nobody else hears of it."""
+        topic, group = self.make_topic(4), self.topic_name("group")
+        settings = {"partition_assignment_strategy": "range", "session_timeout_ms": 30000}
+        members = [self.member(group, topic, group_instance_id=f"host{i}", **settings)
+                   for i in range(2)]
+        self.assert_shared(members, 4)
+        share, calls = set(members[0].assigned), members[1].calls
+        members[0].say_goodbye = False
+        members[0].stop()
+        back = self.member(group, topic, group_instance_id="host0", **settings)
+        self.assertTrue(case.eventually(lambda: back.assigned, DEADLINE_S))
+        self.assertEqual(back.assigned, share)
+        self.fill(topic, 4, range(40))
+        self.assert_seen([back, members[1]], range(40))
+        self.assertEqual(members[1].calls, calls)
+        self.assertEqual(back.errors + members[1].errors, [])
+
+    def test_of_two_with_one_instance_id_the_older_is_fenced(self):
+        topic, group = self.make_topic(2), self.topic_name("group")
+        older = self.member(group, topic, group_instance_id="host")
+        self.assert_shared([older], 2)
+        newer = self.member(group, topic, group_instance_id="host")
+        self.assertTrue(case.eventually(lambda: older.errors, DEADLINE_S))
+        self.assertIn("fenced by other consumer", older.errors[0].str())
+        self.assertTrue(case.eventually(lambda: newer.assigned == {0, 1}, DEADLINE_S))
+        self.assertEqual(newer.errors, [])
+
+    def test_transactions_are_refused_in_words(self):
+        producer = confluent_kafka.Producer({
+            **case.connect(self.server.address), "transactional.id": "none"})
+        with self.assertRaises(confluent_kafka.KafkaException) as raised:
+            producer.init_transactions(DEADLINE_S)
+        error = raised.exception.args[0]
+        self.assertTrue(error.fatal())
+        self.assertFalse(error.retriable())
+        self.assertIn("transactions are not implemented", error.str())
 
     def test_a_simple_commit_without_members(self):
         topic, group = self.make_topic(2), self.topic_name("group")
