@@ -10,11 +10,13 @@ import unittest
 from lib import case
 from lib import raw
 
-JOIN_GROUP, HEARTBEAT, SYNC_GROUP, OFFSET_COMMIT, OFFSET_FETCH = 11, 12, 14, 8, 9
+JOIN_GROUP, HEARTBEAT, LEAVE_GROUP, SYNC_GROUP = 11, 12, 13, 14
+OFFSET_COMMIT, OFFSET_FETCH = 8, 9
 REBALANCE_IN_PROGRESS = 27
 COMMITS = int(os.environ.get("LEAT_COMMITS", str(200000 // case.SLOWER)))
 GROUPS = int(os.environ.get("LEAT_GROUPS", str(1000 // case.SLOWER)))
 HEARTBEAT_S = 3
+MEMBERS = 100
 WINDOW = 200
 DEADLINE_S = 60 * case.SLOWER
 LOG = "__consumer_offsets"
@@ -240,6 +242,61 @@ class HeartbeatTest(case.ServerCase):
               f"{len(requests) * 4 / took_s:.0f} heartbeats a second: "
               f"{100 * cpu_s / took_s:.2f} % of a core, "
               f"{cpu_s / (4 * len(requests)) * 1e6:.1f} us each", flush=True)
+
+
+class CrowdTest(case.ServerCase):
+
+    config = "kafka {\n  group.initial.rebalance.delay.ms: 1000\n}\n"
+
+    def join_all(self, clients, members):
+        """(generation, {number: member id}) of everybody in one generation."""
+        for number, member in members.items():
+            clients[number].send(JOIN_GROUP, 2, join_body("crowd", member))
+        answers = {number: join_answer(clients[number].receive()[1]) for number in members}
+        self.assertEqual({code for code, *_ in answers.values()}, {0})
+        (generation,) = {found for _, found, _ in answers.values()}
+        return generation, {number: member for number, (*_, member) in answers.items()}
+
+    def sync_all(self, clients, members, generation):
+        """All bring an assignment; the leader's counts."""
+        shares = raw.array([raw.string(member) + blob(b"%d of %d" % (number, generation))
+                            for number, member in members.items()])
+        for number, member in members.items():
+            head = raw.string("crowd") + struct.pack(">i", generation) + raw.string(member)
+            clients[number].send(SYNC_GROUP, 1, head + shares)
+        for number in members:
+            reader = clients[number].receive()[1]
+            reader.take("i")
+            self.assertEqual((reader.take("h"), reader.blob()),
+                             (0, b"%d of %d" % (number, generation)))
+
+    def beat_all(self, clients, members, generation):
+        codes = set()
+        for number, member in members.items():
+            reader = clients[number].call(HEARTBEAT, 1,
+                                          heartbeat_body("crowd", generation, member))
+            reader.take("i")
+            codes.add(reader.take("h"))
+        return codes
+
+    def test_a_group_of_a_hundred(self):
+        clients = [self.raw() for _ in range(MEMBERS)]
+        members = dict.fromkeys(range(MEMBERS), "")
+        for left in range(3):
+            began = time.monotonic()
+            generation, members = self.join_all(clients, members)
+            self.sync_all(clients, members, generation)
+            print(f"\n{len(members)} members: generation {generation} in "
+                  f"{time.monotonic() - began:.3f} s", flush=True)
+            self.assertEqual((generation, self.beat_all(clients, members, generation)),
+                             (left + 1, {0}))
+            gone = members.pop(left * 7)
+            reader = clients[left * 7].call(LEAVE_GROUP, 1,
+                                            raw.string("crowd") + raw.string(gone))
+            reader.take("i")
+            self.assertEqual(reader.take("h"), 0)
+            self.assertEqual(self.beat_all(clients, members, generation),
+                             {REBALANCE_IN_PROGRESS})
 
 
 if __name__ == "__main__":
