@@ -37,7 +37,7 @@ static int8_t type_code(enum config_type type)
 static bool is_wanted(const struct describe *describe, const struct config_entry *entry)
 {
     const struct kafka_describe_configs_request_resource *resource = describe->resource;
-    if (!resource->configuration_keys)
+    if (resource->configuration_keys_count == 0) /* none named: all, as null */
         return true;
     for (size_t i = 0; i < resource->configuration_keys_count; i++)
         if (slice_equal_text(resource->configuration_keys[i], entry->name))

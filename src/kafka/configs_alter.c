@@ -176,6 +176,22 @@ static struct alter *alter_new(struct kafka_request *request, size_t count, bool
     return state->ones ? state : NULL;
 }
 
+/* A value must be there unless it is deleted, and nobody could say which of two holds. */
+static void changes_judge(struct alter_one *one, uint64_t seed)
+{
+    struct map seen;
+    map_init(&seen, seed);
+    for (size_t i = 0; i < one->alter.change_count && !one->code; i++) {
+        const struct broker_setting_change *change = &one->alter.changes[i];
+        void *before = NULL;
+        if (change->op != BROKER_SETTING_DELETE && !change->value.data)
+            one_refuse(one, KAFKA_INVALID_REQUEST, "Null value not supported for this operation");
+        else if (!map_put(&seen, change->name, one, &before) || before)
+            one_refuse(one, KAFKA_INVALID_REQUEST, "A setting is named more than once");
+    }
+    map_deinit(&seen);
+}
+
 void kafka_configs_alter_handle(struct kafka_request *request)
 {
     struct kafka_alter_configs_request asked;
@@ -200,8 +216,9 @@ void kafka_configs_alter_handle(struct kafka_request *request)
             changes[j] = (struct broker_setting_change){
                 .name = resource->configs[j].name,
                 .value = resource->configs[j].value,
-                .op = resource->configs[j].value.data ? BROKER_SETTING_SET : BROKER_SETTING_DELETE,
+                .op = BROKER_SETTING_SET,
             };
+        changes_judge(one, core_random(request->core));
     }
     alter_start(request);
 }
@@ -217,24 +234,15 @@ static bool op_of(int8_t operation, enum broker_setting_op *out)
 }
 
 static void changes_fill(const struct kafka_incremental_alter_configs_request_resource *resource,
-                         struct broker_setting_change *changes, struct alter_one *one,
-                         uint64_t seed)
+                         struct broker_setting_change *changes, struct alter_one *one)
 {
-    struct map seen;
-    map_init(&seen, seed);
     for (size_t i = 0; i < resource->configs_count; i++) {
         const struct kafka_incremental_alter_configs_request_config *config = &resource->configs[i];
-        void *before = NULL;
         changes[i].name = config->name;
         changes[i].value = config->value;
         if (!op_of(config->config_operation, &changes[i].op))
             one_refuse(one, KAFKA_INVALID_REQUEST, "Unknown operation on a setting");
-        else if (changes[i].op != BROKER_SETTING_DELETE && !config->value.data)
-            one_refuse(one, KAFKA_INVALID_REQUEST, "Null value not supported for this operation");
-        else if (!map_put(&seen, config->name, one, &before) || before)
-            one_refuse(one, KAFKA_INVALID_REQUEST, "A setting is named more than once");
     }
-    map_deinit(&seen);
 }
 
 void kafka_configs_alter_incremental_handle(struct kafka_request *request)
@@ -258,7 +266,8 @@ void kafka_configs_alter_incremental_handle(struct kafka_request *request)
             return;
         one->alter.changes = changes;
         one->alter.change_count = resource->configs_count;
-        changes_fill(resource, changes, one, core_random(request->core));
+        changes_fill(resource, changes, one);
+        changes_judge(one, core_random(request->core));
     }
     alter_start(request);
 }

@@ -8,6 +8,7 @@
 struct epochs_part {
     struct broker_epoch_end call;
     struct kafka_request *request;
+    const struct broker_partition *partition;
     struct kafka_offset_for_leader_epoch_response_partition *out;
 };
 
@@ -23,7 +24,8 @@ static void part_done(struct broker_call *call)
     struct epochs *state = part->request->state;
     if (call->err) {
         part->out->error_code = kafka_error_of_read(call->err);
-    } else {
+    } else if (part->call.epoch <= broker_partition_epoch(part->partition)) {
+        /* of an epoch that has not begun nothing is known */
         part->out->leader_epoch = part->call.out_epoch;
         part->out->end_offset = part->call.out_end;
     }
@@ -45,6 +47,7 @@ static void part_start(struct kafka_request *request, const struct broker_topic 
         return;
     }
     part->request = request;
+    part->partition = partition;
     part->call.call.done = part_done;
     part->call.current_epoch =
         asked->current_leader_epoch < 0 ? BROKER_EPOCH_ANY : asked->current_leader_epoch;

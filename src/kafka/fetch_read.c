@@ -91,6 +91,8 @@ static void part_epoch_done(struct broker_call *call)
     fetch->reading--;
     if (call->err) {
         part_fail(fetch, part, call->err);
+    } else if (part->want.last_epoch > broker_partition_epoch(part->partition)) {
+        part_fail(fetch, part, ERR_OUT_OF_RANGE); /* nothing is known of an epoch to come */
     } else if (part->epoch.out_epoch < part->want.last_epoch ||
                part->epoch.out_end < part->want.offset) {
         part->diverging.epoch = part->epoch.out_epoch;

@@ -167,6 +167,14 @@ static int16_t topic_judge(struct kafka_request *request,
                  (const char *)asked->name.data);
         return KAFKA_TOPIC_ALREADY_EXISTS;
     }
+    for (size_t i = 0; i < asked->configs_count; i++) {
+        if (asked->configs[i].value.data)
+            continue;
+        diag_set(diag, "Null value not supported for topic configs: %.*s",
+                 (int)MIN(asked->configs[i].name.size, 200),
+                 (const char *)asked->configs[i].name.data);
+        return KAFKA_INVALID_CONFIG;
+    }
     if (asked->assignments_count > 0)
         return assignments_judge(request, asked, diag);
     if (asked->replication_factor == 0 || asked->replication_factor < -1) {
