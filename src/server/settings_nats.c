@@ -244,10 +244,54 @@ static enum err apply_place(struct server_settings *settings, const struct serve
     return err ? err : place_error(value, apply_host(settings, text, diag), diag);
 }
 
+/* Keys of which Leat has one value only: the other one is refused. */
+static enum err apply_fixed(struct server_settings *settings, const struct server_conf_pair *pair,
+                            struct diag *diag)
+{
+    static const struct {
+        const char *key;
+        bool value;
+    } fixed[] = {
+        {"trace", false},
+        {"trace_verbose", false},
+        {"trace_headers", false},
+        {"logtime", true},
+        {"logtime_utc", true},
+        {"jetstream", false},
+        {"syslog", false},
+        {"disable_sublist_cache", false},
+        {"no_sublist_cache", false},
+        {"allow_non_tls", false},
+        {"proxy_protocol", false},
+    };
+    const struct server_conf_value *value = &pair->value;
+    if (is_key(pair, "debug", NULL)) {
+        if (value->type != SERVER_CONF_BOOL)
+            return server_conf_complain(diag, &value->place, "'debug' is true or false");
+        if (value->boolean)
+            settings->log_level = LOG_DEBUG;
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < COUNT_OF(fixed); i++) {
+        if (!server_conf_key_equal(pair->key, fixed[i].key))
+            continue;
+        if (value->type == SERVER_CONF_BOOL && value->boolean == fixed[i].value)
+            return ERR_OK;
+        return server_conf_complain(diag, &pair->place,
+                                    "nats-server's setting '%s' is not implemented in Leat but "
+                                    "for %s",
+                                    fixed[i].key, fixed[i].value ? "true" : "false");
+    }
+    return ERR_NOT_FOUND;
+}
+
 enum err server_settings_nats_apply(struct server_settings *settings,
                                     const struct server_conf_pair *pair, struct diag *diag)
 {
     const struct server_conf_value *value = &pair->value;
+    enum err fixed = apply_fixed(settings, pair, diag);
+    if (fixed != ERR_NOT_FOUND)
+        return fixed;
     for (size_t i = 0; i < COUNT_OF(numbers); i++)
         if (server_conf_key_equal(pair->key, numbers[i].key))
             return apply_number(settings, &numbers[i], value, diag);
