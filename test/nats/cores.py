@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Publishers that move to another core while they publish: nothing is lost, nothing out of order."""
+"""Publishers that move to another core meanwhile: nothing is lost, nothing out of order."""
 # SPDX-License-Identifier: Apache-2.0
 import http.client
 import re

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Consumers that do not read: bounded memory, closed with a reason, nobody else held up for long."""
+"""Consumers that do not read: bounded memory, closed with a reason, others not held up."""
 # SPDX-License-Identifier: Apache-2.0
 import http.client
 import json
