@@ -133,6 +133,39 @@ static void small_frames_share_one_buffer(void **state)
     app_free(app);
 }
 
+/* Two stretches that follow each other, one that does not, and bytes of its own in between. */
+static void write_shared(struct app *app, struct conn *conn, struct buf_range frame)
+{
+    struct buf *text = buf_new(64);
+    memcpy(text->data, "onetwofour", 10);
+    assert_true(conn_write_shared(conn, (struct buf_range){text, 0, 3}));
+    assert_true(conn_write_shared(conn, (struct buf_range){text, 3, 3}));
+    assert_int_equal(atomic_load(&text->refs), 2); /* joined: one reference for both */
+    assert_true(conn_write(conn, SLICE_LITERAL("three")));
+    assert_true(conn_write_shared(conn, (struct buf_range){text, 6, 4}));
+    assert_true(conn_write_shared(conn, (struct buf_range){text, 0, 3}));
+    assert_int_equal(atomic_load(&text->refs), 4);
+    assert_int_equal(conn_output_size(conn), 18);
+    app->kept[app->kept_count] = (struct buf_range){text, 0, 0};
+    app->kept_hash[app->kept_count++] = 0;
+}
+
+static void shared_output_is_joined_and_counted(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    uint8_t *frame = frame_new(4, 1), back[18];
+    int fd = client_connect(app);
+    app->mode = APP_CUSTOM;
+    app->custom = write_shared;
+    client_send(app, fd, slice_make(frame, 8));
+    assert_int_equal(client_recv(app, fd, back, 18), 18);
+    assert_memory_equal(back, "onetwothreefourone", 18);
+    assert_int_equal(atomic_load(&app->kept[0].buf->refs), 1);
+    close(fd);
+    free(frame);
+    app_free(app);
+}
+
 static void fill_output(struct app *app, struct conn *conn, struct buf_range frame)
 {
     uint8_t block[1000];
@@ -425,6 +458,7 @@ int main(void)
         cmocka_unit_test(referenced_input_is_never_overwritten),
         cmocka_unit_test(small_frames_share_one_buffer),
         cmocka_unit_test(full_output_presses_back_and_drains),
+        cmocka_unit_test(shared_output_is_joined_and_counted),
         cmocka_unit_test(files_go_out_between_bytes),
         cmocka_unit_test(paused_input_waits),
         cmocka_unit_test(close_sends_what_is_queued),
