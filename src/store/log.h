@@ -50,8 +50,7 @@ struct segment {
     bool is_named;             /* its name is durable */
     bool is_dirty;             /* written since the last sync */
     bool is_sealed;
-    bool is_cut;       /* sealed: the file was cut at size, index files written */
-    uint64_t verified; /* bytes from the start whose checksums were right in this process */
+    bool is_cut; /* sealed: the file was cut at size, index files written */
 };
 
 /* One batch of the tail: in memory. */
@@ -134,6 +133,7 @@ struct log_cut {
 };
 
 struct log_core;
+struct read_spans;
 struct log_write;
 struct log_publish;
 
@@ -242,6 +242,7 @@ struct log_core {
     struct core_task finish_task;
     struct core_timer retry;
     struct core_timer idle;
+    struct read_spans *spans; /* NULL: none yet */
     struct buf *arena;
     uint32_t arena_used;
     uint64_t queue_bytes;

@@ -7,6 +7,7 @@
 #include "base/endian.h"
 #include "record/build.h"
 #include "store/read.h"
+#include "store/read_span.h"
 
 #define READ_BUFFER_MIN (64u << 10)
 #define READ_BUFFER_MAX (8u << 20)
@@ -29,6 +30,7 @@ struct read_job {
     int64_t offset_limit;
     uint32_t size_max;
     bool want_one;
+    bool is_full; /* out: more batches follow, but not within size_max */
     struct buf *buffer;
     uint32_t size; /* out */
     uint32_t position;
@@ -365,16 +367,20 @@ static void gather(struct read_job *job, uint32_t have)
     while (job->size < have) {
         struct slice rest = slice_make(job->buffer->data + job->size, have - job->size);
         struct batch_header header;
-        if (batch_header_read(rest, &header) != ERR_OK || header.size > rest.size ||
-            header.base_offset != job->step.expected ||
+        if (batch_header_read(rest, &header) != ERR_OK)
+            return;
+        job->is_full = header.size > rest.size && have == job->buffer->capacity;
+        if (header.size > rest.size || header.base_offset != job->step.expected ||
             batch_last_offset(&header) >= job->scope.offset_end ||
             !read_file_check(&job->scope, slice_make(rest.data, header.size)))
             return;
         if (batch_last_offset(&header) >= job->offset_limit)
             return;
         bool is_first = job->size == 0 && job->want_one;
-        if (!is_first && job->size + header.size > job->size_max)
+        if (!is_first && job->size + header.size > job->size_max) {
+            job->is_full = true;
             return;
+        }
         job->size += header.size;
         job->step.expected = job->offset_next = batch_last_offset(&header) + 1;
     }
@@ -478,6 +484,18 @@ static void job_results(struct read_job *job)
         read_index_install(segment, &job->index, job->index_to);
 }
 
+static void span_keep(const struct read_job *job)
+{
+    struct read_span span = {.segment_base = job->scope.base,
+                             .offset = job->offset,
+                             .offset_next = job->offset_next,
+                             .position = job->position,
+                             .size = job->size,
+                             .size_max = job->size_max};
+    if (job->is_full && job->damage_first < 0)
+        read_span_keep(job->log, &span);
+}
+
 static enum err chunk_take(struct read_job *job)
 {
     struct store_read *read = job->read;
@@ -489,6 +507,7 @@ static enum err chunk_take(struct read_job *job)
         chunk.file = &job->file->file;
         chunk.file_offset = job->position;
         atomic_fetch_add(&chunk.file->refs, 1);
+        span_keep(job);
     }
     if (chunk_add(read, &chunk))
         return ERR_OK;
@@ -611,6 +630,24 @@ static enum err from_segment(struct store_log *log, struct store_read *read, int
     return ERR_AGAIN;
 }
 
+/* What was right before is served without a helper. */
+static bool from_span(struct store_log *log, struct store_read *read, struct segment *segment)
+{
+    if (!segment->file || read->want_memory || log->holes.count > 0)
+        return false;
+    const struct read_span *span = read_span_find(log, segment, read);
+    if (!span)
+        return false;
+    struct store_chunk chunk = {
+        .file = &segment->file->file, .file_offset = span->position, .size = span->size};
+    if (!chunk_add(read, &chunk))
+        return false;
+    atomic_fetch_add(&chunk.file->refs, 1);
+    segment_touch(log, segment);
+    read->offset_next = span->offset_next;
+    return true;
+}
+
 /* --- the face --- */
 
 enum err read_open(struct store_log *log, struct store_read *read)
@@ -624,6 +661,8 @@ enum err read_open(struct store_log *log, struct store_read *read)
         read->offset_next = segment->base;
         return ERR_CORRUPT;
     }
+    if (segment && from_span(log, read, segment))
+        return ERR_OK;
     if (segment)
         return from_segment(log, read, segment->base, 0);
     enum err err = from_tail(log, read);

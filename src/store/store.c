@@ -11,6 +11,7 @@
 #include "base/endian.h"
 #include "base/text.h"
 #include "store/log.h"
+#include "store/read_span.h"
 
 /* --- a full disk --- */
 
@@ -231,6 +232,7 @@ static void store_free(struct store *store)
         core_task_cancel(&home->flush_task);
         core_task_cancel(&home->finish_task);
         buf_unref(home->arena);
+        read_span_free(home->spans);
         buf_pool_pressure_set(core_buffers(home->core), NULL, NULL);
         if (home->journal)
             journal_close(home->journal);
