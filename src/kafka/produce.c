@@ -152,6 +152,16 @@ static struct buf_range input_range(const struct kafka_request *request, struct 
                               .size = (uint32_t)bytes.size};
 }
 
+/* Leaves the room for words alone: with many partitions it is most of the memory. */
+static void part_init(struct produce_part *part)
+{
+    const size_t words = offsetof(struct produce_part, append.call.diag);
+    const size_t words_end = words + sizeof(part->append.call.diag);
+    memset(part, 0, words);
+    part->append.call.diag.text[0] = 0;
+    memset((uint8_t *)part + words_end, 0, sizeof(*part) - words_end);
+}
+
 static void part_start(struct kafka_request *request, const struct broker_topic *topic,
                        const struct kafka_produce_request_partition *asked,
                        struct produce_part *part)
@@ -203,7 +213,10 @@ static bool produce_shape(struct kafka_request *request, struct produce_part **o
             return false;
         part_count += topic->partition_data_count;
     }
-    *out_parts = kafka_request_alloc(request, part_count, sizeof(**out_parts));
+    CHECK(part_count <= SIZE_MAX / sizeof(**out_parts)); /* decoded from fewer bytes than that */
+    *out_parts = arena_alloc(&request->arena, part_count * sizeof(**out_parts));
+    if (!*out_parts)
+        kafka_request_reject(request, ERR_NO_MEMORY, "request needs too much memory");
     return *out_parts != NULL;
 }
 
@@ -224,6 +237,7 @@ void kafka_produce_handle(struct kafka_request *request)
             request->version >= 13 ? broker_topic_find_id(request->core, &asked->topic_id)
                                    : broker_topic_find(request->core, asked->name);
         for (size_t j = 0; j < asked->partition_data_count; j++, part++) {
+            part_init(part);
             part->out = &out->partition_responses[j];
             kafka_produce_response_partition_init(part->out);
             part->out->index = asked->partition_data[j].index;
