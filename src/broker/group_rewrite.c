@@ -1,5 +1,5 @@
-// Keeps a partition of __consumer_offsets small: writes what counts anew, then cuts off what is
-// old. SPDX-License-Identifier: Apache-2.0
+// Keeps a partition of __consumer_offsets small: what counts is written anew, the rest cut off.
+// SPDX-License-Identifier: Apache-2.0
 //
 // A rewrite begins at the offset beyond all that is known to be durable. Every value that counts
 // knows the offset of its record; those before the beginning are appended again as they are, in the
