@@ -6,7 +6,7 @@
 // the connection subscribed to before.
 #include <stdlib.h>
 
-#include "nats/conn.h"
+#include "nats/view.h"
 
 #define ANNOUNCEMENT_SIZE_MIN 4096
 
@@ -39,8 +39,8 @@ static void announcement_apply(struct nats_core *home, const struct nats_announc
         if (entry.queue_size > 0)
             queue = slice_make(got->entries + at, entry.queue_size);
         at += entry.queue_size;
-        enum err err =
-            broker_interest_remote_set(home->interest, got->from, subject, queue, entry.count);
+        enum err err = broker_interest_remote_set(nats_view_interest(home, subject), got->from,
+                                                  subject, queue, entry.count);
         if (err)
             log_error(home->nats->options.logger, "nats",
                       "interest of core %u is not known here: %s", got->from, err_text(err));

@@ -11,6 +11,7 @@ struct nats_config *nats_config_new(void)
         return NULL;
     *config = (struct nats_config){
         .refs = 1,
+        .view_prefix = SLICE_LITERAL("kafka"),
         .control_line_size_max = 4096,
         .payload_size_max = (size_t)1 << 20,
         .pending_size_max = (size_t)64 << 20,

@@ -24,6 +24,7 @@ struct nats_user {
 struct nats_config {
     _Atomic uint32_t refs;
     struct arena arena;
+    struct slice view_prefix; /* first token of topics as subjects; null: off; not reloaded */
     struct slice server_name; /* null: the server's id */
 
     size_t control_line_size_max;

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "nats/view.h"
+
 /* --- closing ---------------------------------------------------------------------------------- */
 
 bool nats_conn_is_open(const struct nats_conn *conn)
@@ -29,7 +31,7 @@ void nats_conn_cut(struct nats_conn *conn, enum nats_reason reason)
 
 void nats_conn_unref(struct nats_conn *conn)
 {
-    if (conn->conn || conn->parcels_out > 0)
+    if (conn->conn || conn->parcels_out > 0 || conn->appends_out > 0)
         return;
     free(conn);
 }
@@ -173,6 +175,7 @@ static void refuse(struct nats_conn *conn, enum wire_nats_status status)
 static void input_ends(struct nats_conn *conn)
 {
     struct nats_core *home = conn->home;
+    nats_view_publish_flush(conn);
     if (home->parcels_open > 0) {
         nats_announce_flush(home);
         nats_parcel_flush(home);
@@ -330,7 +333,7 @@ static bool nats_conn_can_move(struct conn *conn)
 {
     const struct nats_conn *state = conn_state(conn);
     return state && nats_conn_is_open(state) && state->subs.count == 0 && state->waits == 0 &&
-           state->parcels_out == 0 && !state->is_unsynced;
+           state->parcels_out == 0 && state->appends_out == 0 && !state->is_unsynced;
 }
 
 static void nats_conn_leaves(struct conn *conn)

@@ -10,6 +10,7 @@
 struct nats_login;
 struct nats_fence;
 struct nats_replies;
+struct nats_view_append;
 
 /* Why input waits; any number of them at a time. */
 enum nats_wait {
@@ -17,6 +18,8 @@ enum nats_wait {
     NATS_WAIT_STALL = 2,    /* consumers are slow */
     NATS_WAIT_PARCELS = 4,  /* other cores are slow */
     NATS_WAIT_FENCE = 8,    /* other cores have not heard of all subscriptions yet */
+    NATS_WAIT_LOG = 32,     /* too much of what it published is not durable yet */
+    NATS_WAIT_TOPIC = 64,   /* the topic that it published to is being made */
     NATS_WAIT_INTEREST = 16 /* this core has not heard of the others' subscriptions yet */
 };
 
@@ -38,6 +41,10 @@ struct nats_conn {
     struct nats_conn *stalled_by; /* while NATS_WAIT_STALL; NULL: a consumer on another core */
     struct list stalled;          /* node in stalling of the one that stalled it */
     struct list stalling;
+
+    struct nats_view_append *append; /* being gathered, or NULL */
+    size_t append_size_out;          /* bytes that are not durable yet */
+    unsigned appends_out;
 
     uint64_t id;
     unsigned waits; /* enum nats_wait */
@@ -146,6 +153,9 @@ void nats_subs_remove_finished(struct nats_core *home);
 /* publish.c */
 void nats_publish_handle(struct nats_conn *conn, const struct wire_nats_request *request,
                          struct buf *buf);
+
+/* To all its takers on all cores; parcels are to be flushed then. False: nobody wants it. */
+bool nats_publish_spread(struct nats_core *home, struct nats_message *message);
 
 /* deliver.c */
 /* Returns how many got it. */

@@ -20,6 +20,7 @@ static bool core_open(struct nats *nats, struct core *core)
     home->core = core;
     home->config = nats_config_ref(nats->options.config);
     home->interest = broker_interest_new(&interest);
+    home->view_interest = broker_interest_new(&interest);
     home->listeners = calloc(count, sizeof(*home->listeners));
     home->announcements = calloc(count, sizeof(*home->announcements));
     home->parcels = calloc(count, sizeof(*home->parcels));
@@ -32,7 +33,8 @@ static bool core_open(struct nats *nats, struct core *core)
         home->listeners[0] = true;
         home->listener_count = 1;
     }
-    return home->interest && home->listeners && home->announcements && home->parcels;
+    return home->interest && home->view_interest && home->listeners && home->announcements &&
+           home->parcels;
 }
 
 static void core_close(struct nats_core *home)
@@ -43,6 +45,7 @@ static void core_close(struct nats_core *home)
     nats_parcel_deinit(home);
     nats_announce_deinit(home);
     broker_interest_free(home->interest);
+    broker_interest_free(home->view_interest);
     nats_config_unref(home->config);
 }
 
@@ -60,6 +63,11 @@ enum err nats_open(const struct nats_options *options, struct nats **out)
     nats->options = *options;
     nats->cores = cores;
     nats->core_count = count;
+    struct slice prefix = options->config->view_prefix;
+    CHECK(prefix.size <= sizeof(nats->view_prefix_text));
+    if (prefix.data)
+        nats->view_prefix =
+            slice_make(memcpy(nats->view_prefix_text, prefix.data, prefix.size), prefix.size);
     nats->opened_ms = core_wall_ms(reactor_core(options->reactor, 0));
     nats->opened_ns = core_now_ns(reactor_core(options->reactor, 0));
     for (size_t i = 0; i < sizeof(random); i += 8) {

@@ -5,7 +5,7 @@
 // sends the parcel home, where it is used again. A publisher with many parcels out waits.
 #include <stdlib.h>
 
-#include "nats/conn.h"
+#include "nats/view.h"
 
 struct parcel_entry {
     struct nats_message message; /* holds a reference of its buffer */
@@ -15,7 +15,7 @@ struct parcel_entry {
 struct nats_parcel {
     struct core_message message;
     struct nats_parcel *next;
-    struct nats_conn *publisher;
+    struct nats_conn *publisher; /* NULL: the server itself */
     uint32_t home;
     uint32_t count;
     bool met_full;
@@ -25,7 +25,8 @@ struct nats_parcel {
 static void deliver_entry(struct nats_core *home, struct parcel_entry *entry)
 {
     const struct interest_match *match;
-    if (broker_interest_match(home->interest, entry->message.subject, &match) != ERR_OK) {
+    if (broker_interest_match(nats_view_interest(home, entry->message.subject),
+                              entry->message.subject, &match) != ERR_OK) {
         metric_add(&home->counters.dropped, 1);
         return;
     }
@@ -42,11 +43,8 @@ static void deliver_entry(struct nats_core *home, struct parcel_entry *entry)
         nats_subs_remove_finished(home);
 }
 
-static void parcel_returns(struct core *core, struct core_message *message)
+static void publisher_goes_on(struct nats_conn *publisher, const struct nats_parcel *parcel)
 {
-    struct nats_parcel *parcel = CONTAINER_OF(message, struct nats_parcel, message);
-    struct nats_core *home = nats_state_of(core);
-    struct nats_conn *publisher = parcel->publisher;
     publisher->parcels_out--;
     if (parcel->met_full && publisher->conn)
         nats_stall_begin(publisher, NULL);
@@ -54,6 +52,18 @@ static void parcel_returns(struct core *core, struct core_message *message)
         nats_conn_go_on(publisher, NATS_WAIT_PARCELS);
     if (!publisher->conn)
         nats_conn_unref(publisher);
+}
+
+static void parcel_returns(struct core *core, struct core_message *message)
+{
+    struct nats_parcel *parcel = CONTAINER_OF(message, struct nats_parcel, message);
+    struct nats_core *home = nats_state_of(core);
+    struct nats_conn *publisher = parcel->publisher;
+    if (publisher)
+        publisher_goes_on(publisher, parcel);
+    else
+        home->view_parcels_out--;
+    home->view_met_full |= !publisher && parcel->met_full;
     if (home->parcels_free_count == NATS_PARCELS_FREE_MAX) {
         free(parcel);
         return;
@@ -94,7 +104,10 @@ static struct nats_parcel *parcel_new(struct nats_core *home, struct nats_conn *
     parcel->publisher = publisher;
     parcel->count = 0;
     parcel->met_full = false;
-    publisher->parcels_out++;
+    if (publisher)
+        publisher->parcels_out++;
+    else
+        home->view_parcels_out++;
     return parcel;
 }
 

@@ -3,6 +3,7 @@
 #include "nats/conn.h"
 
 #include "base/subject.h"
+#include "nats/view.h"
 
 #define PUBLISH_VIOLATION "Permissions Violation for Publish to"
 #define REPLY_VIOLATION   "Permissions Violation for Publish with Reply of"
@@ -65,10 +66,11 @@ static bool publish_to_group(struct nats_core *home, struct nats_message *messag
     return nats_parcel_add(home, to, message, group->name);
 }
 
-static bool publish_to_all(struct nats_core *home, struct nats_message *message)
+bool nats_publish_spread(struct nats_core *home, struct nats_message *message)
 {
     const struct interest_match *match;
-    if (broker_interest_match(home->interest, message->subject, &match) != ERR_OK) {
+    if (broker_interest_match(nats_view_interest(home, message->subject), message->subject,
+                              &match) != ERR_OK) {
         metric_add(&home->counters.dropped, 1);
         return true; /* whether anybody wanted it is not known */
     }
@@ -86,7 +88,8 @@ static bool publish_to_all(struct nats_core *home, struct nats_message *message)
 static void say_no_responders(struct nats_conn *conn, const struct nats_message *message)
 {
     const struct interest_match *match;
-    if (broker_interest_match(conn->home->interest, message->reply, &match) != ERR_OK)
+    if (broker_interest_match(nats_view_interest(conn->home, message->reply), message->reply,
+                              &match) != ERR_OK)
         return;
     const struct nats_sub *sub = NULL;
     for (uint32_t i = 0; i < match->plain_count && !sub; i++) {
@@ -122,6 +125,10 @@ void nats_publish_handle(struct nats_conn *conn, const struct wire_nats_request 
         return;
     if (conn->connect.verbose)
         nats_conn_send(conn, "+OK\r\n");
+    if (nats_view_has(conn->home, request->subject)) {
+        nats_view_publish_handle(conn, request, buf);
+        return;
+    }
     struct nats_message message = {
         .publisher = conn,
         .subject = request->subject,
@@ -132,7 +139,7 @@ void nats_publish_handle(struct nats_conn *conn, const struct wire_nats_request 
         .payload = {buf, (uint32_t)(request->payload.data - buf->data),
                     (uint32_t)request->payload.size},
     };
-    bool is_taken = publish_to_all(conn->home, &message);
+    bool is_taken = nats_publish_spread(conn->home, &message);
     if (!is_taken && message.reply.data && conn->connect.no_responders)
         say_no_responders(conn, &message);
 }

@@ -6,6 +6,7 @@
 
 #include "base/metrics.h"
 #include "broker/interest.h"
+#include "broker/subject.h"
 #include "nats/error.h"
 #include "nats/nats.h"
 
@@ -45,6 +46,8 @@ struct nats {
     struct nats_options options;
     struct nats_core *cores; /* one a core */
     unsigned core_count;
+    struct slice view_prefix; /* null: topics are not seen as subjects */
+    uint8_t view_prefix_text[BROKER_SUBJECT_PREFIX_SIZE_MAX];
     char id[NATS_ID_SIZE + 1];
     char host[INET6_ADDRSTRLEN];
     uint16_t port;
@@ -59,7 +62,8 @@ struct nats_core {
     struct core *core;
     struct nats_config *config;
     struct interest *interest;
-    struct list conns; /* struct nats_conn.node */
+    struct interest *view_interest; /* filters below the view's prefix */
+    struct list conns;              /* struct nats_conn.node */
     bool is_lame;
 
     struct buf *fill; /* text that several connections get */
@@ -79,6 +83,9 @@ struct nats_core {
     unsigned parcels_open;
     struct nats_parcel *parcels_free;
     unsigned parcels_free_count;
+
+    unsigned view_parcels_out; /* of the server's own messages */
+    bool view_met_full;        /* some taker of them is slow */
 
     struct nats_counters counters;
 };

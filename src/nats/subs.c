@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/subject.h"
-#include "nats/conn.h"
+#include "nats/view.h"
 
 /* Queue groups of this name are the server's own. */
 #define SYSTEM_QUEUE "_sys_"
@@ -46,7 +46,7 @@ static void sub_free(struct nats_sub *sub)
 static void sub_remove(struct nats_sub *sub)
 {
     struct nats_conn *conn = sub->conn;
-    broker_interest_remove(conn->home->interest, &sub->interest);
+    broker_interest_remove(nats_view_interest(conn->home, sub->interest.subject), &sub->interest);
     (void)map_remove(&conn->subs, nats_conn_sid(sub));
     metric_add(&conn->home->counters.subscriptions, (uint64_t)-1);
     conn->is_unsynced |= conn->home->listener_count > 0;
@@ -65,7 +65,8 @@ static enum err sub_insert(struct nats_conn *conn, const struct wire_nats_reques
         sub_free(sub);
         return ERR_NO_MEMORY;
     }
-    enum err err = broker_interest_add(conn->home->interest, &sub->interest);
+    enum err err =
+        broker_interest_add(nats_view_interest(conn->home, request->subject), &sub->interest);
     if (err) {
         (void)map_remove(&conn->subs, nats_conn_sid(sub));
         sub_free(sub);

@@ -35,11 +35,18 @@ void nats_view_message_measure(const struct nats_view_record *record,
 void nats_view_message_write(const struct nats_view_record *record,
                              const struct nats_view_message *message, uint8_t *out);
 
+struct nats_view_published {
+    struct slice block; /* empty: none */
+    struct slice payload;
+    int64_t time_ms; /* now */
+};
+
 /* Takes header lines as above, and others as headers of the record; Leat-Offset is ignored. A block
  * that would not come out byte for byte becomes one header Leat-Block. *out points into the
- * arguments and the arena. time_ms is the record's unless Leat-Timestamp says another. ERR_INVALID,
- * with words: malformed headers, an unknown Leat- header, or one that asks for what a topic cannot
- * do (Nats-Msg-Id, Nats-Expected-..., Nats-Rollup, Nats-TTL and their like). ERR_NO_MEMORY. */
-NODISCARD enum err nats_view_read_message(struct slice block, struct slice payload, int64_t time_ms,
+ * published bytes and the arena. time_ms is the record's unless Leat-Timestamp says another.
+ * ERR_INVALID, with words: malformed headers, an unknown Leat- header, or one that asks for what a
+ * topic cannot do (Nats-Msg-Id, Nats-Expected-..., Nats-Rollup, Nats-TTL and their like).
+ * ERR_NO_MEMORY. */
+NODISCARD enum err nats_view_read_message(const struct nats_view_published *published,
                                           struct arena *arena, struct build_record *out,
                                           struct diag *diag);

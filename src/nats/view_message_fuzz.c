@@ -54,7 +54,8 @@ static void check_round(const struct build_record *record)
     struct slice value = slice_make(bytes + block.size, message.size - block.size);
     CHECK(wire_nats_headers_check(block) == ERR_OK);
     if (!has_demand(record)) {
-        CHECK(nats_view_read_message(block, value, 1, &arena, &again, NULL) == ERR_OK);
+        CHECK(nats_view_read_message(&(struct nats_view_published){block, value, 1}, &arena, &again,
+                                     NULL) == ERR_OK);
         check_same(record, &again);
     }
     free(bytes);
@@ -73,7 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena, 1 << 24);
     struct slice block = slice_make(data + 1, size - 1 - split);
     struct slice payload = slice_make(data + size - split, split);
-    if (nats_view_read_message(block, payload, 5, &arena, &record, NULL) == ERR_OK)
+    if (nats_view_read_message(&(struct nats_view_published){block, payload, 5}, &arena, &record,
+                               NULL) == ERR_OK)
         check_round(&record);
     arena_deinit(&arena);
     return 0;

@@ -146,8 +146,8 @@ struct reading {
 static enum err read_message(struct reading *reading, struct slice block, struct slice payload)
 {
     arena_init(&reading->arena, 1 << 20);
-    return nats_view_read_message(block, payload, 1000, &reading->arena, &reading->record,
-                                  &reading->diag);
+    struct nats_view_published published = {block, payload, 1000};
+    return nats_view_read_message(&published, &reading->arena, &reading->record, &reading->diag);
 }
 
 static void assert_same(struct slice a, struct slice b)

@@ -184,14 +184,14 @@ static enum err read_block(struct reading *reading)
     return err;
 }
 
-enum err nats_view_read_message(struct slice block, struct slice payload, int64_t time_ms,
-                                struct arena *arena, struct build_record *out, struct diag *diag)
+enum err nats_view_read_message(const struct nats_view_published *published, struct arena *arena,
+                                struct build_record *out, struct diag *diag)
 {
-    struct reading reading = {.arena = arena, .diag = diag, .out = out, .block = block};
-    *out = (struct build_record){.timestamp_ms = time_ms, .value = payload};
-    enum err err = block.size > 0 ? read_block(&reading) : ERR_OK;
+    struct reading reading = {.arena = arena, .diag = diag, .out = out, .block = published->block};
+    *out = (struct build_record){.timestamp_ms = published->time_ms, .value = published->payload};
+    enum err err = published->block.size > 0 ? read_block(&reading) : ERR_OK;
     out->headers = reading.headers;
-    if (!err && reading.is_null && payload.size > 0)
+    if (!err && reading.is_null && published->payload.size > 0)
         err = complain(&reading, SLICE_LITERAL("Leat-Value"), "does not go with a payload");
     if (reading.is_null)
         out->value = SLICE_NULL;

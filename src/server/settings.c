@@ -410,6 +410,8 @@ enum err server_settings_load(struct server_settings *settings,
     enum err err = server_settings_nats_init(settings, diag);
     settings->is_nats_server = is_nats_server(input);
     if (!err && settings->is_nats_server)
+        settings->nats->view_prefix = SLICE_NULL;
+    if (!err && settings->is_nats_server)
         err = server_settings_nats_listen(settings, SLICE_LITERAL("0.0.0.0:4222"), diag);
     else if (!err)
         err = server_settings_kafka_listen(settings, SLICE_LITERAL("127.0.0.1:9092"), diag);

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
+#include "broker/subject.h"
 #include "server/conf_scalar.h"
 #include "server/settings_nats_auth.h"
 
@@ -222,6 +223,22 @@ static enum err apply_name(struct server_settings *settings, const struct server
     return settings->nats->server_name.data ? ERR_OK : ERR_NO_MEMORY;
 }
 
+/* The first token of topics as subjects; false: they are none. */
+static enum err apply_view(struct server_settings *settings, const struct server_conf_value *value,
+                           struct diag *diag)
+{
+    struct nats_config *config = settings->nats;
+    if (value->type == SERVER_CONF_BOOL && !value->boolean) {
+        config->view_prefix = SLICE_NULL;
+        return ERR_OK;
+    }
+    if (value->type != SERVER_CONF_STRING || !broker_subject_prefix_is_legal(value->text))
+        return server_conf_complain(diag, &value->place,
+                                    "'leat_view' is one token of a subject, or false");
+    config->view_prefix = arena_copy(&config->arena, value->text);
+    return config->view_prefix.data ? ERR_OK : ERR_NO_MEMORY;
+}
+
 static enum err apply_place(struct server_settings *settings, const struct server_conf_pair *pair,
                             struct diag *diag)
 {
@@ -297,6 +314,8 @@ enum err server_settings_nats_apply(struct server_settings *settings,
             return apply_number(settings, &numbers[i], value, diag);
     if (is_key(pair, "server_name", NULL))
         return apply_name(settings, value, diag);
+    if (is_key(pair, "leat_view", NULL))
+        return apply_view(settings, value, diag);
     if (is_key(pair, "pid_file", "pidfile"))
         return apply_path(value, "pid_file", &settings->pid_file, diag);
     if (is_key(pair, "ports_file_dir", NULL))

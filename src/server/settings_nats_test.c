@@ -68,6 +68,23 @@ static void test_numbers(void **state)
     assert_refused("server_name: \"a b\"", "no spaces");
 }
 
+static void test_view(void **state)
+{
+    struct fixture fixture;
+    struct nats_config *config = load_file(&fixture, "max_payload: 2mb");
+    assert_true(slice_equal_text(config->view_prefix, "kafka"));
+    server_settings_deinit(&fixture.settings);
+    config = load_file(&fixture, "leat_view: logs");
+    assert_true(slice_equal_text(config->view_prefix, "logs"));
+    server_settings_deinit(&fixture.settings);
+    config = load_file(&fixture, "leat_view: false");
+    assert_null(config->view_prefix.data);
+    server_settings_deinit(&fixture.settings);
+    assert_refused("leat_view: a.b", "'leat_view' is one token");
+    assert_refused("leat_view: \"*\"", "'leat_view' is one token");
+    assert_refused("leat_view: true", "'leat_view' is one token");
+}
+
 static void test_where(void **state)
 {
     struct fixture fixture;
@@ -134,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_view),
         cmocka_unit_test(test_where),
         cmocka_unit_test(test_users),
         cmocka_unit_test(test_refused),
