@@ -91,8 +91,9 @@ const struct sockaddr_storage *conn_peer_address(const struct conn *conn);
 bool conn_write(struct conn *conn, struct slice bytes);
 /* Takes one reference of take_range.buf; nothing is copied. */
 bool conn_write_buf(struct conn *conn, struct buf_range take_range);
-/* For what several connections get alike: adds a reference of its own, copies even small ranges
- * only when the peer does not read, and a range that continues the one before it is joined to that.
+/* For what several connections get alike: adds a reference of its own, copies small ranges only
+ * when the peer does not read or output lies in many pieces, and a range that continues the one
+ * before it is joined to that.
  */
 bool conn_write_shared(struct conn *conn, struct buf_range range);
 /* Takes one reference of take_file; sent with sendfile. */

@@ -99,13 +99,28 @@ static bool fill_make_room(struct core *core, struct core_fill *fill, size_t siz
     return fill->buf != NULL;
 }
 
+static bool output_is_scattered(const struct conn *conn)
+{
+    const struct conn_chunk *last = conn->out_last;
+    return conn->out_own.buf || (last && last->end - last->first >= CONN_SCATTERED_MIN);
+}
+
+/* Where copied output goes: all connections share a buffer, until one that others take turns with
+ * would have its output scattered over it in many small pieces. */
+static struct core_fill *output_fill(struct conn *conn, size_t *out_size)
+{
+    bool is_own = conn->is_blocked || output_is_scattered(conn);
+    *out_size = is_own ? CONN_BLOCKED_BUFFER : CONN_BUFFER_SIZE;
+    return is_own ? &conn->out_own : &conn->core->conns.output;
+}
+
 bool conn_write(struct conn *conn, struct slice bytes)
 {
     struct core *core = conn->core;
     if (conn->phase != CONN_OPEN)
         return false;
-    struct core_fill *fill = conn->is_blocked ? &conn->out_own : &core->conns.output;
-    size_t buffer_size = conn->is_blocked ? CONN_BLOCKED_BUFFER : CONN_BUFFER_SIZE;
+    size_t buffer_size;
+    struct core_fill *fill = output_fill(conn, &buffer_size);
     while (bytes.size > 0) {
         if (!fill_make_room(core, fill, buffer_size)) {
             conn_abort(conn, CONN_CLOSED_MEMORY);
@@ -146,7 +161,10 @@ bool conn_write_shared(struct conn *conn, struct buf_range range)
     if (conn->is_blocked && range.size <= CONN_COPY_BLOCKED_MAX)
         return conn_write(conn, buf_range_slice(range));
     struct conn_segment *tail = output_tail(conn);
-    if (!tail || tail->buf != range.buf || tail->offset + tail->size != range.offset)
+    bool is_joined = tail && tail->buf == range.buf && tail->offset + tail->size == range.offset;
+    if (!is_joined && range.size <= CONN_COPY_MAX && output_is_scattered(conn))
+        return conn_write(conn, buf_range_slice(range));
+    if (!is_joined)
         return output_push(
             conn, (struct conn_segment){buf_ref(range.buf), NULL, range.offset, range.size});
     tail->size += range.size;

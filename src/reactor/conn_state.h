@@ -9,6 +9,7 @@
 #define CONN_STASH_SIZE        2048u          /* a partial frame up to this is put aside */
 #define CONN_STASH_BUFFER_SIZE 4096u          /* into a buffer of this size */
 #define CONN_BLOCKED_BUFFER    16384u         /* copied output of a blocked connection */
+#define CONN_SCATTERED_MIN     8u             /* pieces queued: copied output gets its own buffer */
 #define CONN_INPUT_TURN_MAX    (256u * 1024)  /* bytes read from one connection in one turn */
 #define CONN_INPUT_CORE_MAX    (4096u * 1024) /* from all: above it one buffer each */
 #define CONN_OUTPUT_TURN_MAX   (1024u * 1024) /* bytes sent to one connection in one turn */
@@ -106,7 +107,7 @@ struct conn {
     struct conn_chunk *out_first;
     struct conn_chunk *out_last;
     size_t out_size;
-    struct core_fill out_own; /* while blocked */
+    struct core_fill out_own; /* while blocked or scattered */
     uint64_t sent_turn;
     size_t sent_in_turn;
 

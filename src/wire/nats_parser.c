@@ -5,6 +5,7 @@
 /* What nats-server believes of a size: nine digits. */
 #define SIZE_DIGITS_MAX 9
 #define ARGS_MAX        4
+#define PUB_ARGS_AT     4
 
 struct verb {
     const char *text; /* lower case */
@@ -47,10 +48,82 @@ static inline uint8_t lower(uint8_t byte)
     return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte | 0x20) : byte;
 }
 
+static inline bool is_pub(struct slice input)
+{
+    const uint8_t *at = input.data;
+    return input.size > 3 && (at[0] & 0xdf) == 'P' && (at[1] & 0xdf) == 'U' &&
+           (at[2] & 0xdf) == 'B' && at[3] == ' ';
+}
+
+/* The bytes from at to the first one that could end a word. */
+static inline struct slice word_at(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *start = at;
+    while (at<end && * at> ' ')
+        at++;
+    return slice_make(start, (size_t)(at - start));
+}
+
+static bool parse_size(struct slice text, uint32_t *out)
+{
+    uint32_t value = 0;
+    if (text.size == 0 || text.size > SIZE_DIGITS_MAX)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        uint32_t digit = (uint32_t)text.data[i] - '0';
+        if (digit > 9)
+            return false;
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return true;
+}
+
+/* Nearly every operation is a PUB as clients write it, single blanks and all there: read in one
+ * pass, without clearing what it does not use first. False: the long way decides, out is not set.
+ */
+static bool parse_plain_pub(struct slice input, const struct wire_nats_limits *limits,
+                            struct wire_nats_request *out)
+{
+    const uint8_t *start = input.data + PUB_ARGS_AT;
+    const uint8_t *end = start + MIN(input.size - PUB_ARGS_AT, (size_t)limits->control_line_max);
+    struct slice subject = word_at(start, end);
+    const uint8_t *at = subject.data + subject.size;
+    if (subject.size == 0 || at == end || *at != ' ')
+        return false;
+    struct slice reply = SLICE_NULL;
+    struct slice number = word_at(at + 1, end);
+    at = number.data + number.size;
+    if (at < end && *at == ' ') {
+        reply = number;
+        number = word_at(at + 1, end);
+        at = number.data + number.size;
+    }
+    uint32_t size;
+    if (!parse_size(number, &size) || size > limits->payload_max || (reply.data && reply.size == 0))
+        return false;
+    size_t head = (size_t)(at - input.data) + 2;
+    if (input.size < head + size + 2 || at[0] != '\r' || at[1] != '\n' || at[2 + size] != '\r' ||
+        at[3 + size] != '\n')
+        return false;
+    out->op = WIRE_NATS_PUB;
+    out->subject = subject;
+    out->reply = reply;
+    out->size_text = number;
+    out->payload = slice_make(at + 2, size);
+    out->consumed = head + size + 2;
+    out->queue = out->sid = out->header_text = out->args = SLICE_NULL;
+    out->header_size = out->unsub_max = 0;
+    out->wanted = 0;
+    return true;
+}
+
 enum wire_nats_status wire_nats_parser_next(struct slice input,
                                             const struct wire_nats_limits *limits,
                                             struct wire_nats_request *out)
 {
+    if (!limits->connect_first && is_pub(input) && parse_plain_pub(input, limits, out))
+        return WIRE_NATS_COMPLETE;
     *out = (struct wire_nats_request){0};
     if (input.size == 0)
         return WIRE_NATS_INCOMPLETE;
@@ -108,21 +181,9 @@ static bool verb_fits(const struct verb *verb, struct slice input, bool *out_who
     return true;
 }
 
-/* What nearly every operation is: spares the search. */
-static inline bool is_pub(struct slice input)
-{
-    const uint8_t *at = input.data;
-    return input.size > 3 && (at[0] & 0xdf) == 'P' && (at[1] & 0xdf) == 'U' &&
-           (at[2] & 0xdf) == 'B' && at[3] == ' ';
-}
-
 static enum wire_nats_status find_verb(struct slice input, const struct verb **out)
 {
     bool begun = false;
-    if (is_pub(input)) {
-        *out = &VERBS[0];
-        return WIRE_NATS_COMPLETE;
-    }
     for (size_t i = 0; i < COUNT_OF(VERBS); i++) {
         bool whole = false;
         if (!verb_fits(&VERBS[i], input, &whole))
@@ -182,21 +243,6 @@ static size_t split(struct slice text, uint8_t also, struct slice out[ARGS_MAX])
             at++;
         out[count++] = slice_make(start, (size_t)(at - start));
     }
-}
-
-static bool parse_size(struct slice text, uint32_t *out)
-{
-    if (text.size == 0 || text.size > SIZE_DIGITS_MAX)
-        return false;
-    uint32_t value = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        uint32_t digit = (uint32_t)text.data[i] - '0';
-        if (digit > 9)
-            return false;
-        value = value * 10 + digit;
-    }
-    *out = value;
-    return true;
 }
 
 static enum wire_nats_status take_payload(struct slice input, const struct line *line, size_t size,

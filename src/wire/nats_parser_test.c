@@ -219,6 +219,39 @@ static void test_connect_first(void **state)
                      WIRE_NATS_COMPLETE);
 }
 
+static void assert_same(struct slice a, struct slice b)
+{
+    assert_int_equal(a.data != NULL, b.data != NULL);
+    assert_true(slice_equal(a, b));
+}
+
+/* What PUB says does not depend on how it is written, nor on what was parsed before. */
+static void test_plain_pub_is_like_any(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"PUB a.b 3\r\nxyz\r\n", "PUB\ta.b  3 \r\nxyz\r\n"},
+        {"PUB a re.ply 0\r\n\r\n", "PUB \ta re.ply  0\r\n\r\n"},
+        {"pUb \x7f 001\r\n\r\r\n", "pUb  \x7f 001\n\r\r\n"},
+    };
+    struct wire_nats_request dirty, request;
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        memset(&dirty, 0xff, sizeof(dirty));
+        assert_int_equal(parse(slice_text(pairs[i][0]), &dirty), WIRE_NATS_COMPLETE);
+        assert_int_equal(parse(slice_text(pairs[i][1]), &request), WIRE_NATS_COMPLETE);
+        assert_int_equal(dirty.op, request.op);
+        assert_int_equal(dirty.consumed, strlen(pairs[i][0]));
+        assert_int_equal(dirty.wanted + dirty.unsub_max + dirty.header_size, 0);
+        assert_same(dirty.subject, request.subject);
+        assert_same(dirty.reply, request.reply);
+        assert_same(dirty.size_text, request.size_text);
+        assert_same(dirty.payload, request.payload);
+        assert_null(dirty.queue.data);
+        assert_null(dirty.sid.data);
+        assert_null(dirty.header_text.data);
+        assert_null(dirty.args.data);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_errors_are_early),
         cmocka_unit_test(test_control_line_max),
         cmocka_unit_test(test_connect_first),
+        cmocka_unit_test(test_plain_pub_is_like_any),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
