@@ -122,6 +122,36 @@ class AdminTest(case.ServerCase):
         self.assertEqual(client.produce(name, 0, big)[0], NONE)
         self.assertEqual(client.describe_topic(name)["max.message.bytes"], "1048588")
 
+    def test_no_names_of_settings_are_all(self):
+        name = self.make_topic()
+        client = self.raw()
+        everything = client.describe_settings(raw.TOPIC, name)
+        self.assertIn("retention.ms", everything)
+        self.assertEqual(client.describe_settings(raw.TOPIC, name, []), everything)
+        self.assertEqual(client.describe_settings(raw.TOPIC, name, ["retention.ms"]),
+                         {"retention.ms": "604800000"})
+
+    def test_brokers_own_settings_beat_the_default_of_all(self):
+        key, own = "log.retention.bytes", "1"
+        client = self.raw()
+
+        def now(name):
+            return client.describe_settings(raw.BROKER, name, [key])
+
+        for name, value, expected in [("", "7000000", "7000000"), (own, "8000000", "8000000"),
+                                      (own, None, "7000000"), ("", None, "-1")]:
+            with self.subTest(name=name, value=value):
+                op = 0 if value else 1
+                self.assertEqual(client.alter_setting(raw.BROKER, name, key, value, op)[0], NONE)
+                self.assertEqual(now(own), {key: expected})
+        self.assertEqual(now(""), {})
+
+    def test_new_topics_settings_have_values(self):
+        client = self.raw()
+        self.assertEqual(client.create_topic("nothing", settings={"retention.ms": None})[0],
+                         INVALID_CONFIG)
+        self.assertEqual(client.metadata(["nothing"])["nothing"][0], UNKNOWN_TOPIC)
+
     def test_old_alter_configs_replaces_everything(self):
         name = self.make_topic(settings={"retention.ms": "5000000", "segment.ms": "60000"})
         resource = confluent_kafka.admin.ConfigResource("topic", name)

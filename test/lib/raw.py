@@ -7,6 +7,7 @@ PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, INIT_PRODUCER_ID = 19, 20, 21, 22
 API_VERSIONS, DESCRIBE_CONFIGS, CREATE_PARTITIONS, INCREMENTAL_ALTER_CONFIGS = 18, 32, 37, 44
 LATEST, EARLIEST, MAX_TIMESTAMP = -1, -2, -3
+TOPIC, BROKER = 2, 4
 FRAME_MAX_BYTES = 256 << 20
 
 
@@ -218,8 +219,12 @@ class Client:
         return found[0][1][0][1:]
 
     def describe_topic(self, name):
-        """{setting: value} of a topic, or the error code."""
-        one = struct.pack(">b", 2) + string(name) + struct.pack(">i", -1)
+        return self.describe_settings(TOPIC, name)
+
+    def describe_settings(self, kind, name, keys=None):
+        """{setting: value} of a topic or broker, or the error code."""
+        named = struct.pack(">i", -1) if keys is None else array([string(key) for key in keys])
+        one = struct.pack(">b", kind) + string(name) + named
         reader = self.call(DESCRIBE_CONFIGS, 1, array([one]) + b"\0")
         reader.take("ii")
         code, _, _, _ = reader.take("h"), reader.string(), reader.take("b"), reader.string()
@@ -233,9 +238,12 @@ class Client:
         return code or dict(reader.array(setting))
 
     def alter_topic(self, name, key, value, op=0):
+        return self.alter_setting(TOPIC, name, key, value, op)
+
+    def alter_setting(self, kind, name, key, value, op=0):
         """(error code, words) of one IncrementalAlterConfigs operation."""
         change = string(key) + struct.pack(">b", op) + string(value)
-        one = struct.pack(">b", 2) + string(name) + array([change])
+        one = struct.pack(">b", kind) + string(name) + array([change])
         reader = self.call(INCREMENTAL_ALTER_CONFIGS, 0, array([one]) + b"\0")
         reader.take("ii")
         return reader.take("h"), reader.string()
