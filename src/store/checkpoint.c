@@ -59,20 +59,29 @@ static void finish(struct store_log *log, enum err err)
 
 void checkpoint_queue(struct store_log *log)
 {
-    if (log->checkpoint_state == LOG_CP_QUEUED || log->checkpoint_state == LOG_CP_CUT)
+    if (log->checkpoint_state == LOG_CP_QUEUED && log->quiet_done)
+        list_remove(&log->checkpoint_node);
+    else if (log->checkpoint_state == LOG_CP_QUEUED || log->checkpoint_state == LOG_CP_CUT)
         return;
-    if (log->checkpoint_state != LOG_CP_NONE) {
+    else if (log->checkpoint_state != LOG_CP_NONE) {
         log->checkpoint_again = true;
         return;
     }
     log->checkpoint_state = LOG_CP_QUEUED;
-    list_push_back(&log->home->checkpoints, &log->checkpoint_node);
+    if (log->quiet_done) /* somebody waits for this one */
+        list_push_front(&log->home->checkpoints, &log->checkpoint_node);
+    else
+        list_push_back(&log->home->checkpoints, &log->checkpoint_node);
     checkpoint_pump(log->home);
 }
 
 void checkpoint_pump(struct log_core *home)
 {
-    while (home->checkpoint_count < LOG_CHECKPOINT_PARALLEL && !list_empty(&home->checkpoints)) {
+    bool is_calm = !home->is_pressed && !home->store->is_draining;
+    unsigned count_max = is_calm ? LOG_CHECKPOINT_CALM : LOG_CHECKPOINT_PARALLEL;
+    if (list_empty(&home->checkpoints))
+        home->is_pressed = false;
+    while (home->checkpoint_count < count_max && !list_empty(&home->checkpoints)) {
         struct list *node = list_pop_front(&home->checkpoints);
         struct store_log *log = LIST_ENTRY(node, struct store_log, checkpoint_node);
         log->checkpoint_state = LOG_CP_CUT;
@@ -122,6 +131,8 @@ static void publish_back(struct core *core, struct core_message *message)
         log_retain_unlink(log);
     }
     finish(log, err);
+    if (err == ERR_OK)
+        log_wake_undo(log);
 }
 
 static void publish_put(struct catalogue_change *change, enum err err)

@@ -16,8 +16,10 @@
 #define LOG_COPY_SIZE_MAX       4096u        /* smaller batches are copied to an arena */
 #define LOG_ARENA_SIZE          (64u << 10)
 #define LOG_QUEUE_BYTES_MAX     (64u << 20) /* of all logs of a core, not yet in the journal */
+#define LOG_CONTROL_SIZE_MAX    (64u << 10) /* larger batches never use the reserve */
 #define LOG_HOLES_PER_ENTRY     8192u
 #define LOG_CHECKPOINT_PARALLEL 32u
+#define LOG_CHECKPOINT_CALM     4u /* when nothing waits for them: clients come first */
 #define LOG_IDLE_CHECKPOINT_NS  60000000000ull
 #define LOG_RETRY_NS            20000000ull
 #define LOG_SPACE_CHECK_NS      1000000000ull
@@ -149,6 +151,7 @@ struct store_log {
     bool is_decoded;
     bool is_claimed;
     bool is_moving;
+    bool is_visited; /* woken for its checkpoint alone: closes when that is done */
     bool is_failing; /* entries failed: waits for the others in flight, then goes back */
     enum err fail_err;
     bool is_dirty;    /* on home->dirty */
@@ -156,7 +159,7 @@ struct store_log {
     bool is_deleted;
     bool is_removing;
     bool is_retaining;
-    bool is_new; /* made by this process: it has no folder */
+    bool is_new;           /* made by this process: it has no folder */
     bool is_sealed_now;    /* a segment was, since the last look at retention */
     bool is_direct_wanted; /* the next segment is to be opened and named */
 
@@ -253,6 +256,7 @@ struct log_core {
     struct core_message drain_message;
     bool is_draining;
     bool is_drained;
+    bool is_pressed; /* the journal waits for checkpoints */
     bool is_offline; /* its journal is, and all logs know */
 };
 
@@ -332,6 +336,8 @@ NODISCARD enum err log_checkpoint_decode_tail(struct store_log *log, struct slic
                                               int64_t now_ms);
 
 /* --- log_append.c, log_commit.c --- */
+/* May it use the reserve of a full disk? */
+bool log_append_is_control(const struct store_append *append);
 void log_flush_task(struct core *core, struct core_task *task);
 void log_finish_task(struct core *core, struct core_task *task);
 struct log_entry *log_entry_new(struct store_log *log, enum log_entry_kind kind);
@@ -381,6 +387,8 @@ int segment_open_path(struct os *os, const char *dir, const char *path, bool cre
 /* Starts write-behind of all that is committed; sync: for a checkpoint. */
 void tail_write_start(struct store_log *log, bool sync);
 void log_wake(struct store_log *log);
+/* A log that nobody but its checkpoint wanted is again as after a start: no files, no block. */
+void log_wake_undo(struct store_log *log);
 
 /* --- log_move.c --- */
 void log_move_check(struct store_log *log);

@@ -22,9 +22,14 @@ static enum err admit(const struct store_log *log, const struct store_append *ap
     return ERR_OK;
 }
 
+bool log_append_is_control(const struct store_append *append)
+{
+    return append->control && append->batch.size <= LOG_CONTROL_SIZE_MAX;
+}
+
 static enum err admit_new(const struct store_log *log, const struct store_append *append)
 {
-    if (store_is_full(log->store) && !append->control)
+    if (store_is_full(log->store) && !log_append_is_control(append))
         return ERR_DISK_FULL;
     if (log->home->queue_bytes + append->batch.size > LOG_QUEUE_BYTES_MAX &&
         log->home->queue_bytes > 0)

@@ -183,7 +183,7 @@ static bool may_use_reserve(const struct log_entry *entry)
     if (entry->kind != LOG_ENTRY_DATA)
         return true;
     return !list_empty(&entry->appends) &&
-           LIST_ENTRY(entry->appends.next, struct store_append, node)->control;
+           log_append_is_control(LIST_ENTRY(entry->appends.next, struct store_append, node));
 }
 
 static enum err entry_add(struct store_log *log, struct log_entry *entry)

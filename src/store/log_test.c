@@ -1,5 +1,6 @@
 // Tests of a log's daily life: append, read, roll, restart, drain, duplicates, time, deletion.
 // SPDX-License-Identifier: Apache-2.0
+#include "store/log.h"
 #include "store/log_fixture.h"
 
 static struct log_fixture_batch small(uint64_t seed)
@@ -346,6 +347,84 @@ static void full_disk(void **state)
     log_fixture_free(f);
 }
 
+/* What the journal held is in the segments soon after a start, and nothing stays open for it. */
+static void visited(void **state)
+{
+    struct log_fixture *f = opened();
+    put_many(f, 0, 30);
+    put_many(f, 1, 2);
+    log_fixture_close(f);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    assert_int_equal(f->logs[0]->state, LOG_CLOSED);
+    assert_true(f->logs[0]->piece_count > 0);
+    log_fixture_turns(f, 50);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(f->logs[i]->state, LOG_CLOSED);
+        assert_int_equal(f->logs[i]->piece_count, 0);
+        assert_null(f->logs[i]->block);
+    }
+    assert_int_equal(f->logs[0]->home->open_count, 0);
+    put_many(f, 0, 3);
+    assert_int_equal(f->logs[0]->state, LOG_OPEN);
+    assert_int_equal(read_all(f, 0, 2000), 99);
+    assert_int_equal(read_all(f, 1, 2000), 6);
+    log_fixture_close(f);
+    os_fake_crash(f->fake, 1, OS_FAKE_CRASH_LOSE_ALL);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    assert_int_equal(read_all(f, 0, 2000), 99);
+    assert_int_equal(read_all(f, 1, 2000), 6);
+    log_fixture_free(f);
+}
+
+/* One append of the server's own; its error. */
+static enum err put_control(struct log_fixture *f, size_t size, bool is_control)
+{
+    struct log_fixture_batch batch = {.count = 1, .size = size, .seed = 2};
+    struct log_fixture_append a = {0};
+    struct buf *buf = log_fixture_batch(&batch, &a.size);
+    a.append.batch = (struct buf_range){buf, 0, a.size};
+    assert_int_equal(batch_check(slice_make(buf->data, a.size), &a.append.header), ERR_OK);
+    a.append.done = log_fixture_append_done;
+    a.append.control = is_control;
+    enum err err = store_log_append(f->logs[1], &a.append);
+    buf_unref(buf);
+    for (unsigned i = 0; i < 100 && err == ERR_OK && !a.is_done; i++)
+        log_fixture_turns(f, 1);
+    assert_true(err != ERR_OK || a.is_done);
+    return err == ERR_OK ? a.err : err;
+}
+
+/* On a full disk the server's own small records go on, its large ones and all others do not. */
+static void full_disk_control(void **state)
+{
+    struct log_fixture *f = log_fixture_new(1);
+    f->options.free_space_min_bytes = 400000;
+    f->config.segment_size_bytes = 1 << 20;
+    os_fake_capacity_set(f->fake, 1500000);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    int64_t acked = 0;
+    for (unsigned i = 0; i < 200 && !store_is_full(f->store); i++) {
+        struct log_fixture_batch batch = {.count = 1, .size = 12000, .seed = 1};
+        struct log_fixture_append *a = log_fixture_append(f, 0, &batch, NULL);
+        os_fake_advance(f->fake, 300000000);
+        log_fixture_turns(f, 10);
+        free(a);
+    }
+    assert_true(store_is_full(f->store));
+    for (unsigned i = 0; i < 50; i++) {
+        assert_int_equal(put_control(f, 100, true), ERR_OK);
+        acked++;
+        assert_int_equal(put_control(f, 100, false), ERR_DISK_FULL);
+        assert_int_equal(put_control(f, LOG_CONTROL_SIZE_MAX, true), ERR_DISK_FULL);
+    }
+    assert_int_equal(store_log_durable(f->logs[1]), acked);
+    log_fixture_close(f);
+    os_fake_crash(f->fake, 1, OS_FAKE_CRASH_LOSE_ALL);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    assert_int_equal(read_all(f, 1, 20000), acked);
+    log_fixture_free(f);
+}
+
 static void async_log(void **state)
 {
     struct log_fixture *f = log_fixture_new(1);
@@ -425,7 +504,8 @@ int main(void)
         cmocka_unit_test(retention),       cmocka_unit_test(detach_and_delete),
         cmocka_unit_test(unclaimed),       cmocka_unit_test(full_disk),
         cmocka_unit_test(async_log),       cmocka_unit_test(offline),
-        cmocka_unit_test(little_memory),
+        cmocka_unit_test(little_memory),   cmocka_unit_test(full_disk_control),
+        cmocka_unit_test(visited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -300,6 +300,8 @@ void log_wake(struct store_log *log)
             (void)tail_write_segment(write, segment);
     }
     log->state = LOG_WAKING;
+    log->is_visited =
+        list_empty(&log->reads) && list_empty(&log->lookups) && list_empty(&log->queue);
     log->write = write;
     log->home->job_count++;
     write->place = log->place;
@@ -309,4 +311,26 @@ void log_wake(struct store_log *log)
     write->work.run = wake_run;
     write->work.done = wake_done;
     core_work_submit(log->home->core, CORE_LANE_BULK, &write->work);
+}
+
+void log_wake_undo(struct store_log *log)
+{
+    if (!log->is_visited)
+        return;
+    log->is_visited = false;
+    /* bytes in memory or in the journal: it is in use after all */
+    if (log->state != LOG_OPEN || log->err != ERR_OK || !log_is_quiet(log) || log->is_failing ||
+        log->is_moving || log->is_deleted || log->is_retaining || log->piece_count > 0 ||
+        log->tail.next > log->tail.first)
+        return;
+    log->oldest_ms = log_retain_oldest_ms(log);
+    while (log->segment_count > 0 && log->segments[0]->base < log->place.segment_base)
+        segment_remove(log, log->segments[0]);
+    segment_close_all(log);
+    log->state = LOG_CLOSED;
+    log->is_listed = false;
+    list_remove(&log->dirty_node); /* what is closed and dirty wakes */
+    log->is_dirty = false;
+    free(log->block);
+    log->block = NULL;
 }

@@ -64,18 +64,26 @@ bool store_is_full(const struct store *store)
 
 /* --- opening --- */
 
+/* All that the journal holds goes to the segments in the end, so that its pieces can go. */
+static void checkpoint_live(struct log_core *home)
+{
+    list_for_each_safe (node, following, &home->live)
+        checkpoint_queue(LIST_ENTRY(node, struct store_log, live_node));
+}
+
 static void on_pressure(void *arg, struct journal_piece *oldest)
 {
     struct log_core *home = arg;
-    list_for_each_safe (node, following, &home->live)
-        checkpoint_queue(LIST_ENTRY(node, struct store_log, live_node));
+    home->is_pressed = true;
+    checkpoint_live(home);
+    checkpoint_pump(home);
 }
 
 static void idle_tick(struct core *core, struct core_timer *timer)
 {
     struct log_core *home = CONTAINER_OF(timer, struct log_core, idle);
     core_timer_set(core, timer, core_now_ns(core) + LOG_IDLE_CHECKPOINT_NS);
-    on_pressure(home, NULL);
+    checkpoint_live(home);
 }
 
 static void retry_tick(struct core *core, struct core_timer *timer)
@@ -381,9 +389,8 @@ void store_logs_claimed(struct store *store)
     store->is_claimed = true;
     map_deinit(&store->claimed);
     map_init(&store->claimed, 0);
-    /* what the journals still hold goes to the segments, so that the old pieces can go */
     for (unsigned i = 0; i < store->core_count; i++)
-        on_pressure(&store->cores[i], NULL);
+        checkpoint_live(&store->cores[i]);
 }
 
 /* --- facts --- */

@@ -102,7 +102,7 @@ struct store_append {
     struct batch_header header; /* of the batch; updated as stamped */
     int32_t leader_epoch;
     bool append_time;
-    bool control;        /* small, and must go on when the disk is full: may use the reserve */
+    bool control;        /* must go on when the disk is full: up to 64 KiB may use the reserve */
     int64_t base_offset; /* out: also for a duplicate (then the original's) */
     enum err result;     /* out: OK or ERR_DUPLICATE (durable as well), or why it failed */
     void (*done)(struct store_append *append); /* on the log's core, when durable or failed */
