@@ -392,13 +392,21 @@ static struct journal_piece *recyclable_take(struct journal *journal)
     return NULL;
 }
 
+/* As many as checkpoints let go at once: zeros for a new one cost as much as its content. On a full
+ * disk others need the room. */
+static uint64_t dead_count_max(const struct journal *journal)
+{
+    uint64_t half = journal->options.size_max_bytes / 2 / journal->options.piece_bytes;
+    return journal->is_full ? JOURNAL_DEAD_COUNT_MIN : MAX(half, JOURNAL_DEAD_COUNT_MIN);
+}
+
 static struct journal_piece *deletable_take(struct journal *journal)
 {
     uint64_t size = journal->options.piece_bytes;
     list_for_each (node, &journal->dead) {
         struct journal_piece *piece = LIST_ENTRY(node, struct journal_piece, node);
         if (piece->written != size || piece->used > size ||
-            journal->dead_count > JOURNAL_DEAD_COUNT_MAX)
+            journal->dead_count > dead_count_max(journal))
             return dead_take(journal, node);
     }
     return NULL;

@@ -10,7 +10,7 @@
 #define JOURNAL_GROUP_DIRECT_MAX 256           /* entries with direct data */
 #define JOURNAL_GROUP_BYTES_MAX  (64ull << 20) /* with direct data */
 #define JOURNAL_SPARE_COUNT      2             /* one for the next turn of the wheel, one reserve */
-#define JOURNAL_DEAD_COUNT_MAX   2             /* kept to be recycled */
+#define JOURNAL_DEAD_COUNT_MIN   2u            /* kept to be recycled, on a full disk too */
 #define JOURNAL_PIECE_BLOCKS_MIN 4
 #define JOURNAL_RETRY_NS         1000000000ull
 
