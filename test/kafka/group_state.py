@@ -12,7 +12,7 @@ from lib import raw
 
 JOIN_GROUP, HEARTBEAT, LEAVE_GROUP, SYNC_GROUP = 11, 12, 13, 14
 OFFSET_COMMIT, OFFSET_FETCH = 8, 9
-REBALANCE_IN_PROGRESS = 27
+COORDINATOR_LOAD_IN_PROGRESS, REBALANCE_IN_PROGRESS = 14, 27
 COMMITS = int(os.environ.get("LEAT_COMMITS", str(200000 // case.SLOWER)))
 GROUPS = int(os.environ.get("LEAT_GROUPS", str(1000 // case.SLOWER)))
 HEARTBEAT_S = 3
@@ -39,6 +39,15 @@ def commit_code(reader):
 
 
 def fetch_committed(client, group, topic, partitions):
+    """Like fetch_once, until the state is loaded: the server holds each call back for a while."""
+    until = time.monotonic() + 60
+    found, code = fetch_once(client, group, topic, partitions)
+    while code == COORDINATOR_LOAD_IN_PROGRESS and time.monotonic() < until:
+        found, code = fetch_once(client, group, topic, partitions)
+    return found, code
+
+
+def fetch_once(client, group, topic, partitions):
     """OffsetFetch 1: ({partition: offset}, a code that is not 0)."""
     asked = raw.array([struct.pack(">i", p) for p in partitions])
     reader = client.call(OFFSET_FETCH, 1,
