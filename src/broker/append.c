@@ -54,6 +54,13 @@ static enum err append_check_produced(struct core *core, struct broker_append *a
         diag_set(&append->call.diag, "transactions are not implemented");
         return ERR_RECORD_INVALID;
     }
+    struct slice records = buf_range_slice(append->batch);
+    records = slice_make(records.data + BATCH_HEADER_SIZE, records.size - BATCH_HEADER_SIZE);
+    if (batch_codec(header) == BATCH_CODEC_NONE && batch_check_count(header, records) != ERR_OK) {
+        diag_set(&append->call.diag, "the batch does not hold the %d records that it claims",
+                 header->record_count);
+        return ERR_RECORD_INVALID;
+    }
     return append_check_time(core, append);
 }
 

@@ -84,6 +84,25 @@ static void two_batches_are_one_too_many(void **state)
     fixture_free(f);
 }
 
+static void a_batch_holds_what_it_claims(void **state)
+{
+    struct fixture *f = started(NULL, NULL);
+    struct fixture_append a = {.topic = "t"};
+    for (int more = -1; more <= 1; more += 2) {
+        struct buf_range batch = batch_of(3, 10);
+        struct batch_header header;
+        uint8_t *bytes = batch.buf->data + batch.offset;
+        assert_int_equal(batch_check(buf_range_slice(batch), &header), ERR_OK);
+        header.record_count += more;
+        header.last_offset_delta += more;
+        batch_header_write(bytes, &header);
+        assert_int_equal(batch_check(buf_range_slice(batch), &header), ERR_OK);
+        assert_int_equal(fixture_append(f, 0, &a, batch), ERR_RECORD_INVALID);
+        assert_non_null(strstr(a.append.call.diag.text, "claims"));
+    }
+    fixture_free(f);
+}
+
 static void control_and_transactional_batches_are_refused(void **state)
 {
     struct fixture *f = started(NULL, NULL);
@@ -364,6 +383,7 @@ int main(void)
         cmocka_unit_test(a_partition_that_is_not_there_is_not_found),
         cmocka_unit_test(damage_is_refused),
         cmocka_unit_test(two_batches_are_one_too_many),
+        cmocka_unit_test(a_batch_holds_what_it_claims),
         cmocka_unit_test(control_and_transactional_batches_are_refused),
         cmocka_unit_test(the_size_is_bounded),
         cmocka_unit_test(timestamps_lie_in_the_window),

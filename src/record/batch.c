@@ -278,6 +278,19 @@ enum err record_headers_next(struct slice *cursor, struct record_header *out)
     return ERR_OK;
 }
 
+enum err batch_check_count(const struct batch_header *header, struct slice records)
+{
+    size_t at = 0;
+    for (int32_t i = 0; i < header->record_count; i++) {
+        int32_t size;
+        size_t used = varint_i32_get(records.data + at, records.size - at, &size);
+        if (used == 0 || size < 0 || (size_t)size > records.size - at - used)
+            return ERR_CORRUPT;
+        at += used + (size_t)size;
+    }
+    return at == records.size ? ERR_OK : ERR_CORRUPT;
+}
+
 enum err batch_check_records(const struct batch_header *header, struct slice records)
 {
     int64_t count = 0;

@@ -103,6 +103,9 @@ struct record {
 NODISCARD enum err record_next(struct slice *cursor, struct record *out);
 /* Walks record.headers the same way; keys are never null. */
 NODISCARD enum err record_headers_next(struct slice *cursor, struct record_header *out);
+/* A cheap look at the plain records of a batch: their lengths lead from one to the next, as many
+ * times as the header says, and end with the batch. ERR_CORRUPT. */
+NODISCARD enum err batch_check_count(const struct batch_header *header, struct slice records);
 /* The plain records of a batch against its header: as many as it says, nothing after the last,
  * offsets that rise and stay within the batch. ERR_CORRUPT. */
 NODISCARD enum err batch_check_records(const struct batch_header *header, struct slice records);
