@@ -64,6 +64,12 @@ const struct broker_topic *broker_topic_after(struct core *core, struct slice na
 size_t broker_topic_count(struct core *core);
 size_t broker_partition_count_total(struct core *core);
 
+/* Called when this core's view has a new topic (first is 0), or partitions from first on are new in
+ * one; before anybody hears that they are there. One listener a core; NULL: none. */
+void broker_topic_listen(struct core *core,
+                         void (*grown)(void *arg, const struct broker_topic *topic, uint32_t first),
+                         void *arg);
+
 /* What every call begins with. Its memory is the caller's until done. */
 struct broker_call {
     void (*done)(

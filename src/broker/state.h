@@ -270,6 +270,8 @@ struct broker_core {
     bool draining;
     bool drained;
     struct core_message drain_message;
+    void (*topic_grown)(void *arg, const struct broker_topic *topic, uint32_t first);
+    void *topic_grown_arg;
 };
 
 struct broker {

@@ -114,9 +114,11 @@ void broker_topic_view_put(struct core *core, struct view_entry *take_entry,
 {
     struct broker_core *here = broker_core(core);
     struct view_entry *entry = topic_entry_find(here, take_topic->name);
+    uint32_t known = 0;
     if (entry) {
         const struct broker_topic *old = entry->topic;
-        here->partition_count -= old->partition_count;
+        known = old->partition_count;
+        here->partition_count -= known;
         entry->topic = take_topic;
         free(take_entry);
         topic_settings_spread(core, take_topic);
@@ -132,6 +134,8 @@ void broker_topic_view_put(struct core *core, struct view_entry *take_entry,
             here->map_incomplete = true;
     }
     here->partition_count += take_topic->partition_count;
+    if (here->topic_grown && take_topic->partition_count > known)
+        here->topic_grown(here->topic_grown_arg, take_topic, known);
 }
 
 void broker_topic_view_remove(struct core *core, const struct broker_topic *topic)
@@ -164,6 +168,15 @@ void broker_topic_view_free(struct broker_core *here)
     }
     map_deinit(&here->by_name);
     map_deinit(&here->by_id);
+}
+
+void broker_topic_listen(struct core *core,
+                         void (*grown)(void *arg, const struct broker_topic *topic, uint32_t first),
+                         void *arg)
+{
+    struct broker_core *here = broker_core(core);
+    here->topic_grown = grown;
+    here->topic_grown_arg = arg;
 }
 
 /* --- what callers ask ------------------------------------------------------------------------- */

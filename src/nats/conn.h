@@ -19,6 +19,7 @@ enum nats_wait {
     NATS_WAIT_PARCELS = 4,  /* other cores are slow */
     NATS_WAIT_FENCE = 8,    /* other cores have not heard of all subscriptions yet */
     NATS_WAIT_LOG = 32,     /* too much of what it published is not durable yet */
+    NATS_WAIT_VIEW = 128,   /* what it subscribed to is not watched yet */
     NATS_WAIT_TOPIC = 64,   /* the topic that it published to is being made */
     NATS_WAIT_INTEREST = 16 /* this core has not heard of the others' subscriptions yet */
 };
@@ -44,7 +45,7 @@ struct nats_conn {
 
     struct nats_view_append *append; /* being gathered, or NULL */
     size_t append_size_out;          /* bytes that are not durable yet */
-    unsigned appends_out;
+    unsigned appends_out;            /* and other things under way that know it */
 
     uint64_t id;
     unsigned waits; /* enum nats_wait */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "nats/conn.h"
+#include "nats/view_live.h"
 
 static bool core_open(struct nats *nats, struct core *core)
 {
@@ -26,6 +27,7 @@ static bool core_open(struct nats *nats, struct core *core)
     home->parcels = calloc(count, sizeof(*home->parcels));
     list_init(&home->conns);
     core_task_init(&home->announce_task, nats_announce_run);
+    core_task_init(&home->view_task, nats_view_live_recheck_run);
     core_slot_set(core, CORE_SLOT_NATS, home);
     /* Connections begin on core 0. */
     home->is_listening = core_id(core) == 0;
@@ -81,12 +83,17 @@ enum err nats_open(const struct nats_options *options, struct nats **out)
         nats_close(nats);
         return ERR_NO_MEMORY;
     }
+    if (nats_view_live_open(nats) != ERR_OK) {
+        nats_close(nats);
+        return ERR_NO_MEMORY;
+    }
     *out = nats;
     return ERR_OK;
 }
 
 void nats_close(struct nats *nats)
 {
+    nats_view_live_close(nats);
     for (unsigned i = 0; i < nats->core_count; i++)
         core_close(&nats->cores[i]);
     nats_lame_free(nats);

@@ -28,6 +28,7 @@ enum nats_limit {
 struct nats_core;
 struct nats_parcel;
 struct nats_announcement;
+struct nats_live;
 
 struct nats_counters {
     struct metric_counter opened;
@@ -54,6 +55,7 @@ struct nats {
     int64_t opened_ms;
     uint64_t opened_ns;
     uint64_t conn_id_last;  /* core 0 */
+    struct nats_live *live; /* core 0 */
     struct nats_lame *lame; /* core 0; NULL: not */
 };
 
@@ -84,6 +86,7 @@ struct nats_core {
     struct nats_parcel *parcels_free;
     unsigned parcels_free_count;
 
+    struct core_task view_task;
     unsigned view_parcels_out; /* of the server's own messages */
     bool view_met_full;        /* some taker of them is slow */
 

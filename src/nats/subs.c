@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/subject.h"
-#include "nats/view.h"
+#include "nats/view_live.h"
 
 /* Queue groups of this name are the server's own. */
 #define SYSTEM_QUEUE "_sys_"
@@ -46,6 +46,8 @@ static void sub_free(struct nats_sub *sub)
 static void sub_remove(struct nats_sub *sub)
 {
     struct nats_conn *conn = sub->conn;
+    if (nats_view_has(conn->home, sub->interest.subject))
+        nats_view_live_recheck(conn->home);
     broker_interest_remove(nats_view_interest(conn->home, sub->interest.subject), &sub->interest);
     (void)map_remove(&conn->subs, nats_conn_sid(sub));
     metric_add(&conn->home->counters.subscriptions, (uint64_t)-1);
@@ -114,6 +116,8 @@ void nats_subs_add(struct nats_conn *conn, const struct wire_nats_request *reque
         nats_conn_end(conn, NATS_REASON_OUT_OF_MEMORY);
     else if (conn->connect.verbose)
         nats_conn_send(conn, "+OK\r\n");
+    if (!err && nats_view_has(conn->home, request->subject))
+        nats_view_live_subscribe(conn, request->subject);
 }
 
 void nats_subs_unsub(struct nats_conn *conn, const struct wire_nats_request *request)

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Kafka and NATS clients over one log: what one publishes the other reads."""
 # SPDX-License-Identifier: Apache-2.0
-import base64
 import json
 import unittest
 
@@ -191,6 +190,192 @@ class NatsToKafka(ViewsCase):
             lambda: topic in admin.AdminClient(case.connect(self.server.address))
             .list_topics(timeout=DEADLINE_S).topics, DEADLINE_S))
         self.assertEqual(self.read(topic, 1)[0].value(), b"x")
+
+
+def parse(message):
+    """(subject, header lines, payload) of an HMSG."""
+    line, whole = message
+    words = line.split()
+    assert words[0] == b"HMSG", line
+    size = int(words[-2])
+    head, payload = whole[:size], whole[size:]
+    assert head.startswith(b"NATS/1.0\r\n") and head.endswith(b"\r\n\r\n"), head
+    return words[1].decode(), head[10:-4].decode().split("\r\n"), payload
+
+
+class KafkaToNats(ViewsCase):
+
+    def producer(self, **settings):
+        return confluent_kafka.Producer({
+            **case.connect(self.server.address), "linger.ms": 5,
+            **{key.replace("_", "."): value for key, value in settings.items()}})
+
+    def flush(self, producer):
+        self.assertEqual(producer.flush(DEADLINE_S), 0)
+
+    def subscribe(self, *filters, queue=""):
+        client = self.client()
+        for sid, each in enumerate(filters, 1):
+            client.send(f"SUB {each} {queue} {sid}\r\n".encode())
+        self.assertEqual(client.flush(), b"")
+        return client
+
+    def send_one(self, topic, value, partition=0, **more):
+        producer = self.producer()
+        producer.produce(topic, value, partition=partition, **more)
+        self.flush(producer)
+
+    def test_every_codec_in_order(self):
+        topic = self.topic_name()
+        self.create(topic)
+        self.send_one(topic, b"before")
+        client = self.subscribe(f"kafka.{topic}.0")
+        offset = 1
+        for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+            producer = self.producer(compression_type=codec)
+            for i in range(500):
+                producer.produce(topic, b"%s %d " % (codec.encode(), i) * 20, partition=0)
+            self.flush(producer)
+            for i in range(500):
+                subject, lines, payload = parse(client.message())
+                self.assertEqual(subject, f"kafka.{topic}.0")
+                self.assertEqual(lines[0], f"Leat-Offset: {offset}")
+                self.assertEqual(payload, b"%s %d " % (codec.encode(), i) * 20)
+                offset += 1
+        self.assertEqual(client.flush(), b"")
+
+    def test_keys_headers_times_and_nothing(self):
+        topic = self.topic_name()
+        self.create(topic)
+        client = self.subscribe(f"kafka.{topic}.*")
+        self.send_one(topic, None, key=b"k 1", timestamp=1700000000000,
+                      headers=[("a", b"1"), ("a", None), ("b c", b"x"), ("Leat-Key", b"y")])
+        self.send_one(topic, b"", key=b"\xff", timestamp=1700000000001)
+        self.send_one(topic, b"v", timestamp=1700000000002)
+        self.assertEqual(parse(client.message())[1:], ([
+            "Leat-Offset: 0", "Leat-Timestamp: 1700000000000", "Leat-Key: k 1",
+            "Leat-Value: null", "a: 1", "Leat-Header: YQ==:-", "Leat-Header: YiBj:eA==",
+            "Leat-Header: TGVhdC1LZXk=:eQ=="], b""))
+        self.assertEqual(parse(client.message())[1:], ([
+            "Leat-Offset: 1", "Leat-Timestamp: 1700000000001", "Leat-Key-Base64: /w=="], b""))
+        self.assertEqual(parse(client.message())[1:], (
+            ["Leat-Offset: 2", "Leat-Timestamp: 1700000000002"], b"v"))
+
+    def test_who_sees_what(self):
+        topic = self.topic_name() + ".dots"
+        token = topic.replace(".", "%2E")
+        self.create(topic, 3)
+        one = self.subscribe(f"kafka.{token}.1")
+        both = self.subscribe(f"kafka.{token}.*", "kafka.>")
+        nobody = self.subscribe(">", "*.*.*", f"*.{token}.1", "kafka", f"kafka.{token}")
+        for partition in range(3):
+            self.send_one(topic, b"%d" % partition, partition)
+        self.assertEqual(parse(one.message())[::2], (f"kafka.{token}.1", b"1"))
+        got = sorted(parse(both.message())[::2] for _ in range(6))
+        self.assertEqual(got, sorted([(f"kafka.{token}.{p}", b"%d" % p) for p in range(3)] * 2))
+        for client in (one, both, nobody):
+            self.assertEqual(client.flush(), b"")
+
+    def test_what_nats_publishes_nats_sees(self):
+        topic = self.topic_name()
+        publisher = self.publisher()
+        client = self.subscribe(f"kafka.{topic}.*")
+        publisher.ask(f"kafka.{topic}", b"v", ["Leat-Key: k", "A: 1"])
+        subject, lines, payload = parse(client.message())
+        self.assertEqual((subject, payload), (f"kafka.{topic}.0", b"v"))
+        self.assertEqual([lines[0], *lines[2:]], ["Leat-Offset: 0", "Leat-Key: k", "A: 1"])
+
+    def test_a_topic_that_comes_later_and_grows(self):
+        topic = self.topic_name()
+        client = self.subscribe(f"kafka.{topic}.>")
+        self.create(topic)
+        self.send_one(topic, b"first")
+        self.assertEqual(parse(client.message())[2], b"first")
+        maker = admin.AdminClient(case.connect(self.server.address))
+        maker.create_partitions([admin.NewPartitions(topic, 2)])[topic].result(DEADLINE_S)
+        self.assertTrue(case.eventually(
+            lambda: len(maker.list_topics(topic, DEADLINE_S).topics[topic].partitions) == 2,
+            DEADLINE_S))
+        self.send_one(topic, b"second", 1)
+        self.assertEqual(parse(client.message())[::2], (f"kafka.{topic}.1", b"second"))
+        maker.delete_topics([topic])[topic].result(DEADLINE_S)
+        self.create(topic)
+        self.send_one(topic, b"again")
+        self.assertEqual(parse(client.message())[::2], (f"kafka.{topic}.0", b"again"))
+
+    def test_unsubscribed_and_back_sees_only_what_is_new(self):
+        topic = self.topic_name()
+        self.create(topic)
+        for i in range(10):
+            client = self.subscribe(f"kafka.{topic}.0")
+            self.send_one(topic, b"seen %d" % i)
+            self.assertEqual(parse(client.message())[2], b"seen %d" % i)
+            client.send(b"UNSUB 1\r\n")
+            self.assertEqual(client.flush(), b"")
+            self.send_one(topic, b"unseen")
+
+    def test_a_queue_group_shares(self):
+        topic = self.topic_name()
+        self.create(topic)
+        members = [self.subscribe(f"kafka.{topic}.0", queue="g") for _ in range(3)]
+        producer = self.producer()
+        for i in range(300):
+            producer.produce(topic, b"%d" % i, partition=0)
+        self.flush(producer)
+        got = []
+        whole = self.subscribe(f"kafka.{topic}.0")
+        self.send_one(topic, b"end")
+        self.assertEqual(parse(whole.message())[2], b"end")
+        for member in members:
+            member.send(b"PING\r\n")
+            line = member.line()
+            while line != b"PONG":
+                if line.startswith(b"HMSG"):
+                    size = [int(word) for word in line.split()[-2:]]
+                    got.append(member.take(size[1] + 2)[size[0]:-2])
+                line = member.line()
+        self.assertEqual(sorted(got), sorted([b"%d" % i for i in range(300)] + [b"end"]))
+
+    def test_records_over_the_limit_of_nats(self):
+        topic = self.topic_name()
+        self.create(topic, 1, **{"max.message.bytes": "4000000"})
+        client = self.subscribe(f"kafka.{topic}.0")
+        producer = self.producer(message_max_bytes=4000000, compression_type="lz4")
+        producer.produce(topic, b"x" * 2000000, b"k", partition=0, timestamp=5)
+        self.flush(producer)
+        self.send_one(topic, b"small")
+        self.assertEqual(parse(client.message())[1:], (
+            ["Leat-Offset: 0", "Leat-Timestamp: 5", "Leat-Key: k", "Leat-Size: 2000000"], b""))
+        self.assertEqual(parse(client.message())[2], b"small")
+
+    def test_restart_in_between(self):
+        topic = self.topic_name()
+        self.create(topic)
+        client = self.subscribe(f"kafka.{topic}.0")
+        self.send_one(topic, b"one")
+        self.assertEqual(parse(client.message())[1][0], "Leat-Offset: 0")
+        self.server.restart(kill=True)
+        client = self.subscribe(f"kafka.{topic}.0")
+        answer = self.publisher().ask(f"kafka.{topic}", b"two")
+        self.assertEqual(answer["offset"], 1)
+        self.assertEqual(parse(client.message())[1][0], "Leat-Offset: 1")
+        self.server.restart()
+
+    def test_many_records_to_a_reader_that_takes_its_time(self):
+        topic = self.topic_name()
+        self.create(topic)
+        client = self.subscribe(f"kafka.{topic}.0")
+        producer = self.producer(compression_type="zstd")
+        for i in range(20000):
+            producer.produce(topic, b"%d " % i * 200, partition=0)
+            producer.poll(0)
+        self.flush(producer)
+        for i in range(20000):
+            self.assertEqual(parse(client.message())[2], b"%d " % i * 200)
+
+
+class ManyCores(KafkaToNats):
+    cores = 3
 
 
 class NoTopicsByThemselves(ViewsCase):
