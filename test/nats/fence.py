@@ -11,8 +11,8 @@ from lib import nats
 
 SLOWER = case.SLOWER
 PUBLISHERS = 4
-ROUNDS = 60
-NOISE = b"PUB noise 0\r\n\r\n" * 1000
+ROUNDS = 2000 // SLOWER
+NOISE = b"PUB noise 0\r\n\r\n" * 60
 MEMBERS, MESSAGES = 4, 5000
 
 
