@@ -151,7 +151,7 @@ struct store_log {
     bool is_decoded;
     bool is_claimed;
     bool is_moving;
-    bool is_visited; /* woken for its checkpoint alone: closes when that is done */
+    bool is_visited; /* woken for a checkpoint or retention alone: closes when that is done */
     bool is_failing; /* entries failed: waits for the others in flight, then goes back */
     enum err fail_err;
     bool is_dirty;    /* on home->dirty */
@@ -387,7 +387,7 @@ int segment_open_path(struct os *os, const char *dir, const char *path, bool cre
 /* Starts write-behind of all that is committed; sync: for a checkpoint. */
 void tail_write_start(struct store_log *log, bool sync);
 void log_wake(struct store_log *log);
-/* A log that nobody but its checkpoint wanted is again as after a start: no files, no block. */
+/* A log that only a checkpoint or retention wanted is as after a start: no files, no block. */
 void log_wake_undo(struct store_log *log);
 
 /* --- log_move.c --- */

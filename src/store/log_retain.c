@@ -231,6 +231,8 @@ static void indexed(struct store_lookup *lookup)
     log->is_retaining = false;
     if (lookup->result == ERR_OK && log->home)
         log_retain_check(log);
+    if (log->home)
+        log_wake_undo(log);
 }
 
 static void timer_set(struct store_log *log, int64_t after_ms)
@@ -272,6 +274,7 @@ static void timer_run(struct core *core, struct core_timer *timer)
         producers_expire(&log->producers, now_ms - config->producer_expiry_ms);
     if (log->state == LOG_OPEN) {
         log_retain_check(log);
+        log_wake_undo(log);
         return;
     }
     bool is_due = config->retain && config->retention_ms >= 0 && log->committed > log->start &&

@@ -238,6 +238,8 @@ static void opened(struct store_log *log)
     log_mark_dirty(log);
     read_wake(log);
     log_retain_check(log);
+    if (log->checkpoint_state == LOG_CP_NONE && log->piece_count == 0)
+        log_wake_undo(log);
 }
 
 static void wake_failed(struct store_log *log, enum err err)
@@ -315,15 +317,17 @@ void log_wake(struct store_log *log)
 
 void log_wake_undo(struct store_log *log)
 {
-    if (!log->is_visited)
+    bool is_used = log->tail.next > log->tail.first || !list_empty(&log->queue) ||
+                   !list_empty(&log->reads) || !list_empty(&log->jobs);
+    log->is_visited = log->is_visited && !is_used;
+    if (!log->is_visited || log->state != LOG_OPEN || log->err != ERR_OK || !log_is_quiet(log) ||
+        log->is_failing || log->is_moving || log->is_deleted || log->is_retaining ||
+        log->piece_count > 0)
         return;
     log->is_visited = false;
-    /* bytes in memory or in the journal: it is in use after all */
-    if (log->state != LOG_OPEN || log->err != ERR_OK || !log_is_quiet(log) || log->is_failing ||
-        log->is_moving || log->is_deleted || log->is_retaining || log->piece_count > 0 ||
-        log->tail.next > log->tail.first)
-        return;
     log->oldest_ms = log_retain_oldest_ms(log);
+    if (log->segment_count == 1 && log->oldest_ms < log->place.first_ms)
+        log->oldest_ms = log->place.first_ms; /* its greatest timestamp is not less */
     while (log->segment_count > 0 && log->segments[0]->base < log->place.segment_base)
         segment_remove(log, log->segments[0]);
     segment_close_all(log);
