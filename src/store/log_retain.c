@@ -277,8 +277,9 @@ static void timer_run(struct core *core, struct core_timer *timer)
         log_wake_undo(log);
         return;
     }
+    /* with bytes in the journal its checkpoint wakes it soon */
     bool is_due = config->retain && config->retention_ms >= 0 && log->committed > log->start &&
-                  log->oldest_ms < now_ms - config->retention_ms;
+                  log->piece_count == 0 && log->oldest_ms < now_ms - config->retention_ms;
     if (is_due)
         log_wake(log); /* which checks */
 }
