@@ -121,6 +121,19 @@ class NatsToKafka(ViewsCase):
         got = self.read(topic, 3000, answers[0]["partition"])
         self.assertEqual([m.value() for m in got], [b"%d " % i * 100 for i in range(3000)])
 
+    def test_more_than_the_disk_takes_at_once(self):
+        topic = self.topic_name()
+        self.create(topic)
+        publisher = self.publisher()
+        message = b"x" * 2000
+        for _ in range(200):
+            publisher.client.send(b"PUB kafka.%s 2000\r\n%s\r\n" % (topic.encode(), message) * 100)
+        self.assertEqual(publisher.ask("kafka." + topic, b"last")["offset"], 20000)
+
+    def test_subjects_cannot_be_bound_yet(self):
+        with self.assertRaises(confluent_kafka.KafkaException):
+            self.create(self.topic_name(), 1, **{"nats.subjects": "orders.>"})
+
     def test_keys_go_where_kafka_puts_them(self):
         topic = self.topic_name()
         self.create(topic, 7)
@@ -376,6 +389,61 @@ class KafkaToNats(ViewsCase):
 
 class ManyCores(KafkaToNats):
     cores = 3
+
+
+class OtherPrefix(ViewsCase):
+    config = "leat_view: logs\n"
+
+    def test_the_prefix_is_a_setting(self):
+        topic = self.topic_name()
+        publisher = self.publisher()
+        client = self.client()
+        client.send(f"SUB logs.{topic}.0 1\r\nSUB kafka.{topic} 2\r\n".encode())
+        client.flush()
+        publisher.send("kafka." + topic, b"ordinary")
+        self.assertEqual(publisher.ask("logs." + topic, b"record")["offset"], 0)
+        self.assertEqual(client.message(), (f"MSG kafka.{topic} 2 8".encode(), b"ordinary"))
+        self.assertEqual(parse(client.message())[::2], (f"logs.{topic}.0", b"record"))
+
+
+class NoView(ViewsCase):
+    config = "leat_view: false\n"
+
+    def test_subjects_are_ordinary(self):
+        client = self.client()
+        client.send(b"SUB > 1\r\nPUB kafka.t 1\r\nx\r\nPUB kafka.t.0 1\r\ny\r\n")
+        self.assertEqual(client.message(), (b"MSG kafka.t 1 1", b"x"))
+        self.assertEqual(client.message(), (b"MSG kafka.t.0 1 1", b"y"))
+
+
+class Permissions(ViewsCase):
+    config = """
+authorization {
+  users: [
+    {user: all, password: x},
+    {user: some, password: x, permissions: {
+      publish: {deny: "kafka.secret"}, subscribe: {deny: "kafka.secret.0"}}}
+  ]
+}
+"""
+
+    def login(self, user):
+        client = nats.Client(self.server.nats_port, DEADLINE_S, user=user, **{"pass": "x"})
+        self.addCleanup(client.close)
+        return client
+
+    def test_denies_hold_in_the_view(self):
+        everything = Publisher(self.login("all"))
+        client = self.login("some")
+        client.send(b"SUB kafka.secret.0 1\r\nSUB kafka.> 2\r\nPUB kafka.secret 1\r\nx\r\n")
+        self.assertEqual(
+            client.flush(),
+            b"-ERR 'Permissions Violation for Subscription to \"kafka.secret.0\"'\r\n"
+            b"-ERR 'Permissions Violation for Publish to \"kafka.secret\"'\r\n")
+        self.assertEqual(everything.ask("kafka.secret", b"hidden")["offset"], 0)
+        self.assertEqual(everything.ask("kafka.open", b"shown")["offset"], 0)
+        self.assertEqual(parse(client.message())[::2], ("kafka.open.0", b"shown"))
+        self.assertEqual(client.flush(), b"")
 
 
 class NoTopicsByThemselves(ViewsCase):
