@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The same bytes to leatd and to an installed nats-server: the same bytes come back.
-
-The other server is what LEAT_NATS_SERVER or PATH names; without one the comparison is skipped.
-Where its release is older than the one whose answers leatd gives, ALLOWED says so, case by case: a
-difference that is not listed fails, and so does one that is listed and no longer there."""
+"""The same bytes to leatd and to an installed nats-server: the same bytes come back."""
 # SPDX-License-Identifier: Apache-2.0
+#
+# The other server is what LEAT_NATS_SERVER or PATH names; without one the comparison is skipped.
+# Where its release is older than the one whose answers leatd gives, ALLOWED says so, case by case:
+# a difference that is not listed fails, and so does one that is listed and no longer there.
 import os
 import re
 import shutil
