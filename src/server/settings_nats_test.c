@@ -150,10 +150,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_view),
-        cmocka_unit_test(test_where),
-        cmocka_unit_test(test_users),
+        cmocka_unit_test(test_numbers), cmocka_unit_test(test_view),
+        cmocka_unit_test(test_where),   cmocka_unit_test(test_users),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
