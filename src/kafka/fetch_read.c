@@ -44,7 +44,10 @@ static void part_done(struct broker_call *call)
                      part->read.want_one);
         return;
     }
-    if (call->err) {
+    if (call->err == ERR_BUSY) {
+        fetch->cut_short =
+            true; /* no memory to read into: nothing of it now, the client asks again */
+    } else if (call->err) {
         part_fail(fetch, part, call->err);
     } else {
         part->chunks = (struct kafka_chunks){part->read.store.chunks, part->read.store.chunk_count};
