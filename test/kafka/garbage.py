@@ -55,11 +55,13 @@ class Healthy:
     def wait_for(self, count):
         """Takes what was measured until count more rounds went well; False when they do not."""
         wanted = len(self.delays) + count
-        try:
-            while len(self.delays) < wanted or not self.served.empty():
-                self.delays.append(self.served.get(timeout=DEADLINE_S))
-        except queue.Empty:
-            return False
+        deadline = time.monotonic() + DEADLINE_S
+        while len(self.delays) < wanted or not self.served.empty():
+            try:
+                self.delays.append(self.served.get(timeout=1))
+            except queue.Empty:
+                if not self.process.is_alive() or time.monotonic() > deadline:
+                    return False
         return True
 
     def stop(self):
