@@ -280,7 +280,6 @@ static void timer_run(struct core *core, struct core_timer *timer)
     /* with bytes in the journal its checkpoint wakes it soon */
     bool is_due = config->retain && config->retention_ms >= 0 && log->committed > log->start &&
                   log->piece_count == 0 && log->oldest_ms < now_ms - config->retention_ms;
-    log->is_retain_due = is_due;
     if (is_due)
         log_wake(log); /* which checks */
 }
