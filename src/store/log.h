@@ -159,6 +159,7 @@ struct store_log {
     bool is_deleted;
     bool is_removing;
     bool is_retaining;
+    bool is_retain_due;    /* retention woke it */
     bool is_new;           /* made by this process: it has no folder */
     bool is_sealed_now;    /* a segment was, since the last look at retention */
     bool is_direct_wanted; /* the next segment is to be opened and named */

@@ -364,7 +364,7 @@ static void entry_committed(struct store_log *log, struct log_entry *entry)
         entry->err = ERR_OFFLINE;
     }
     log->lsn_committed = entry->journal.lsn;
-    if (entry->place.segment_base != log->place.segment_base)
+    if (log->place.segment_base >= 0 && entry->place.segment_base != log->place.segment_base)
         segment_seal(log);
     if (entry->kind == LOG_ENTRY_DATA)
         data_committed(log, entry);

@@ -207,6 +207,10 @@ static int64_t start_allowed(const struct store_log *log, bool *out_is_blind)
         int64_t next = is_last ? log->end : log->segments[i + 1]->base;
         if (segment->size == 0 || next > log->committed || (is_last && log->queue_bytes > 0))
             break;
+        if (next <= log->start) { /* its file goes by itself */
+            total_bytes -= segment->size;
+            continue;
+        }
         *out_is_blind = !is_indexed(segment) && log->config->retention_ms >= 0;
         if (*out_is_blind || !is_expired(log, segment, total_bytes))
             break;
@@ -225,12 +229,14 @@ static void retained(void *arg, enum err err)
                  log_name(&log->key).text, err_name(err));
 }
 
+static void check(struct store_log *log, bool may_index);
+
 static void indexed(struct store_lookup *lookup)
 {
     struct store_log *log = CONTAINER_OF(lookup, struct store_log, retain_lookup);
     log->is_retaining = false;
     if (lookup->result == ERR_OK && log->home)
-        log_retain_check(log);
+        check(log, false);
     if (log->home)
         log_wake_undo(log);
 }
@@ -242,7 +248,8 @@ static void timer_set(struct store_log *log, int64_t after_ms)
     core_timer_set(core, &log->retain_timer, core_now_ns(core) + (uint64_t)after_ms * 1000000u);
 }
 
-void log_retain_check(struct store_log *log)
+/* may_index: an index that is missing is made, and then it is checked again, once. */
+static void check(struct store_log *log, bool may_index)
 {
     const struct store_log_config *config = log->config;
     if (!config->retain || (config->retention_ms < 0 && config->retention_bytes < 0) ||
@@ -257,11 +264,16 @@ void log_retain_check(struct store_log *log)
         log_info(log->store->logger, "store", "retention log=%s start=%lld",
                  log_name(&log->key).text, (long long)start);
         store_log_start_set(log, start, retained, log);
-    } else if (is_blind) {
+    } else if (is_blind && may_index) {
         log->is_retaining = true;
         log->retain_lookup = (struct store_lookup){.done = indexed};
         store_log_find_max_time(log, &log->retain_lookup);
     }
+}
+
+void log_retain_check(struct store_log *log)
+{
+    check(log, true);
 }
 
 static void timer_run(struct core *core, struct core_timer *timer)
@@ -280,6 +292,7 @@ static void timer_run(struct core *core, struct core_timer *timer)
     /* with bytes in the journal its checkpoint wakes it soon */
     bool is_due = config->retain && config->retention_ms >= 0 && log->committed > log->start &&
                   log->piece_count == 0 && log->oldest_ms < now_ms - config->retention_ms;
+    log->is_retain_due = is_due;
     if (is_due)
         log_wake(log); /* which checks */
 }

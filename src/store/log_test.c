@@ -263,6 +263,38 @@ static void retention(void **state)
     log_fixture_free(f);
 }
 
+/* What is old when it comes stays until retention looks, as in Kafka. */
+static void retention_keeps_its_interval(void **state)
+{
+    struct log_fixture *f = opened();
+    f->config.retention_ms = 1000;
+    os_fake_wall_set(f->fake, 1000000000000);
+    put_many(f, 0, 3);
+    log_fixture_turns(f, 20);
+    assert_int_equal(store_log_start(f->logs[0]), 0);
+    assert_int_equal(read_all(f, 0, 2000), 9);
+    log_fixture_free(f);
+}
+
+/* The file of what is trimmed has no index after a crash, and nobody makes one. */
+static void retention_after_a_trim(void **state)
+{
+    struct log_fixture *f = opened();
+    f->config.retention_ms = 1000000000;
+    put_many(f, 0, 3);
+    log_fixture_close(f);
+    os_fake_crash(f->fake, 1, OS_FAKE_CRASH_LOSE_ALL);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    store_log_start_set(f->logs[0], -1, done, f);
+    wait_done(f, 1);
+    assert_int_equal(f->done_err, ERR_OK);
+    log_fixture_turns(f, 20);
+    assert_int_equal(store_log_start(f->logs[0]), 9);
+    put_many(f, 0, 1);
+    assert_int_equal(read_all(f, 0, 2000), 12);
+    log_fixture_free(f);
+}
+
 static void detach_and_delete(void **state)
 {
     struct log_fixture *f = opened();
@@ -498,14 +530,23 @@ static void offline(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(append_and_read), cmocka_unit_test(crash_and_read),
-        cmocka_unit_test(drain_and_read),  cmocka_unit_test(duplicates),
-        cmocka_unit_test(find_by_time),    cmocka_unit_test(start_moves),
-        cmocka_unit_test(retention),       cmocka_unit_test(detach_and_delete),
-        cmocka_unit_test(unclaimed),       cmocka_unit_test(full_disk),
-        cmocka_unit_test(async_log),       cmocka_unit_test(offline),
-        cmocka_unit_test(little_memory),   cmocka_unit_test(full_disk_control),
+        cmocka_unit_test(append_and_read),
+        cmocka_unit_test(crash_and_read),
+        cmocka_unit_test(drain_and_read),
+        cmocka_unit_test(duplicates),
+        cmocka_unit_test(find_by_time),
+        cmocka_unit_test(start_moves),
+        cmocka_unit_test(retention),
+        cmocka_unit_test(retention_keeps_its_interval),
+        cmocka_unit_test(detach_and_delete),
+        cmocka_unit_test(unclaimed),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(async_log),
+        cmocka_unit_test(offline),
+        cmocka_unit_test(little_memory),
+        cmocka_unit_test(full_disk_control),
         cmocka_unit_test(visited),
+        cmocka_unit_test(retention_after_a_trim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -237,7 +237,9 @@ static void opened(struct store_log *log)
     log->restore_count = log->restore_capacity = 0;
     log_mark_dirty(log);
     read_wake(log);
-    log_retain_check(log);
+    if (log->is_retain_due)
+        log_retain_check(log);
+    log->is_retain_due = false;
     if (log->checkpoint_state == LOG_CP_NONE && log->piece_count == 0)
         log_wake_undo(log);
 }
