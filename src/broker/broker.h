@@ -168,9 +168,15 @@ struct broker_partition *broker_partition_at(const struct broker_topic *topic, i
 struct broker_append {
     struct broker_call
         call; /* err: CORRUPT, TOO_LARGE, RECORD_INVALID, INVALID, TIMESTAMP, SEQUENCE,
-                 FENCED, DISK_FULL, OFFLINE, BUSY, NOT_FOUND (partition is gone) */
+                 FENCED, DISK_FULL, OFFLINE, BUSY, NOT_FOUND (partition is gone), UNVERIFIED,
+                 TXN_STATE (a plain batch while the producer's transaction is open here) */
     struct buf_range batch; /* a reference is taken for the time of the call */
     bool internal;       /* from the server itself: control batches and internal topics allowed */
+    bool is_verified;    /* a transactional batch whose producer's transaction is known to have this
+                            partition; without it the first batch of a transaction here is refused
+                            with ERR_UNVERIFIED: ask the coordinator, then send the same call again */
+    int64_t verify_end;  /* kept between ERR_UNVERIFIED and the call with is_verified: a marker of
+                            the producer since then makes it ERR_UNVERIFIED again (KIP-890) */
     int64_t base_offset; /* out */
     int64_t append_time_ms; /* out: -1 unless the topic uses LogAppendTime */
     int64_t log_start;      /* out */
@@ -183,6 +189,25 @@ struct broker_append {
 };
 void broker_append(struct core *core, const struct broker_topic *topic, int32_t partition,
                    struct broker_append *append);
+
+/* Ends a producer's transaction in one partition: appends a control batch (KIP-98). Done when it is
+ * durable, or err: FENCED (epoch older than the producer's; with transaction_version 2 also not
+ * newer than that of the open transaction), COORDINATOR_FENCED, NOT_FOUND, DISK_FULL, OFFLINE,
+ * BUSY. Where nothing is open the marker is written all the same; once more does no harm. */
+struct broker_marker {
+    struct broker_call call;
+    int64_t producer_id;
+    int16_t epoch;
+    bool commit; /* else abort */
+    int32_t coordinator_epoch;
+    int8_t transaction_version; /* 2: epoch is the one after the transaction's (KIP-890) */
+    int64_t offset;             /* out: of the marker */
+    /* the broker's */
+    struct broker_append append;
+};
+/* Internal topics too. Memory is the caller's until done. */
+void broker_marker_write(struct core *core, const struct broker_topic *topic, int32_t partition,
+                         struct broker_marker *marker);
 
 #define BROKER_EPOCH_ANY (-1)
 
