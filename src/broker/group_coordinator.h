@@ -3,6 +3,7 @@
 #pragma once
 
 #include "broker/offsets.h"
+#include "broker/replay.h"
 #include "broker/state.h"
 
 #define GROUP_TOPIC "__consumer_offsets"
@@ -12,8 +13,6 @@
 /* How often a group looks for offsets that have expired, and whether it still has a reason to be.
  */
 #define GROUP_CHECK_MS 600000
-/* Bytes read at once while loading. */
-#define GROUP_LOAD_READ_BYTES ((size_t)1 << 20)
 /* The largest batch of __consumer_offsets: a group's metadata is one record. Also the size of its
  * segments: what has been rewritten leaves the disk by segments. */
 #define GROUP_BATCH_SIZE_MAX 8388608
@@ -58,7 +57,7 @@ struct group_partition {
     struct list parked;  /* of broker_call.node */
     size_t parked_count;
     struct core_timer timer; /* while calls are parked */
-    struct broker_read read;
+    struct replay replay;
     int64_t offset_next; /* beyond all that is known to be durable */
     uint64_t log_bytes;  /* of batches in the log */
     uint64_t live_bytes; /* about what all that counts would take */

@@ -4,8 +4,6 @@
 
 #include "broker/group_coordinator.h"
 
-static void load_read(struct group_partition *partition);
-
 static struct group_entry *load_entry(struct group_partition *partition, struct slice id)
 {
     struct group_entry *entry = broker_group_entry_find(partition->groups, id);
@@ -45,80 +43,17 @@ static enum err load_group(struct group_partition *partition, struct slice id, s
     return err;
 }
 
-static enum err load_record(struct group_partition *partition, const struct record *record,
-                            int64_t log_offset)
+static enum err load_record(struct replay *replay, const struct batch_header *header,
+                            const struct record *record)
 {
+    struct group_partition *partition = CONTAINER_OF(replay, struct group_partition, replay);
+    int64_t log_offset = broker_replay_offset(header, record);
     struct offsets_key key;
     enum err err = broker_offsets_key_read(record->key, &key);
-    if (!err)
-        err = key.is_group ? load_group(partition, key.group, record->value, log_offset)
-                           : load_offset(partition, &key, record->value, log_offset);
-    if (err == ERR_NO_MEMORY)
-        return err;
     if (err)
-        log_warn(core_logger(partition->groups->core), "broker",
-                 "a record of group state is passed over: %s partition=%u offset=%lld",
-                 err_text(err), partition->index, (long long)log_offset);
-    return ERR_OK;
-}
-
-static enum err load_batch(struct group_partition *partition, struct slice batch,
-                           struct codec_output *scratch)
-{
-    struct batch_header header;
-    enum err err = batch_check(batch, &header);
-    struct slice records;
-    if (!err)
-        err = codec_batch_records(batch, scratch, &records);
-    struct record record;
-    while (!err && (err = record_next(&records, &record)) == ERR_OK)
-        err = load_record(partition, &record, header.base_offset + record.offset_delta);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
-static enum err load_bytes(struct group_partition *partition, struct slice bytes)
-{
-    struct codec_output scratch;
-    codec_output_init(&scratch, GROUP_BATCH_SIZE_MAX);
-    enum err err = ERR_OK;
-    struct batch_header header;
-    while (err != ERR_NO_MEMORY && bytes.size >= BATCH_HEADER_SIZE &&
-           batch_header_read(bytes, &header) == ERR_OK && header.size <= bytes.size) {
-        err = load_batch(partition, slice_make(bytes.data, header.size), &scratch);
-        partition->log_bytes += header.size;
-        if (err && err != ERR_NO_MEMORY)
-            log_error(core_logger(partition->groups->core), "broker",
-                      "a batch of group state is passed over: %s partition=%u offset=%lld",
-                      err_text(err), partition->index, (long long)header.base_offset);
-        bytes = slice_make(bytes.data + header.size, bytes.size - header.size);
-    }
-    codec_output_deinit(&scratch);
-    return err == ERR_NO_MEMORY ? err : ERR_OK;
-}
-
-/* The pieces in one row: a batch may lie across two of them. */
-static enum err load_chunks(struct group_partition *partition, const struct store_read *read)
-{
-    struct slice whole = SLICE_NULL;
-    uint8_t *copy = NULL;
-    if (read->chunk_count == 1) {
-        whole = buf_range_slice(read->chunks[0].bytes);
-    } else {
-        copy = malloc(read->size);
-        if (!copy)
-            return ERR_NO_MEMORY;
-        size_t at = 0;
-        for (unsigned i = 0; i < read->chunk_count; i++) {
-            struct slice piece = buf_range_slice(read->chunks[i].bytes);
-            CHECK(piece.data && piece.size <= read->size - at);
-            memcpy(copy + at, piece.data, piece.size);
-            at += piece.size;
-        }
-        whole = slice_make(copy, at);
-    }
-    enum err err = load_bytes(partition, whole);
-    free(copy);
-    return err;
+        return err;
+    return key.is_group ? load_group(partition, key.group, record->value, log_offset)
+                        : load_offset(partition, &key, record->value, log_offset);
 }
 
 static enum err entry_restore(struct group_entry *entry)
@@ -160,7 +95,8 @@ static void load_end(struct group_partition *partition)
                       (const char *)entry->group.id.data);
         broker_group_entry_settle(entry);
     }
-    partition->offset_next = partition->read.offset;
+    partition->offset_next = partition->replay.read.offset;
+    partition->log_bytes = partition->replay.log_bytes;
     broker_group_coordinator_unpark(partition, ERR_OK);
     broker_group_rewrite_consider(partition);
 }
@@ -171,71 +107,28 @@ static void load_fail(struct group_partition *partition, enum err err)
               "group state cannot be read: %s partition=%u", err_text(err), partition->index);
     list_for_each_safe (node, following, &partition->entries)
         broker_group_entry_free(LIST_ENTRY(node, struct group_entry, node));
-    partition->log_bytes = 0;
     partition->load = GROUP_UNLOADED; /* the next call tries again */
     broker_group_coordinator_unpark(partition, ERR_LOADING);
 }
 
-/* ERR_OK: read on from read->offset. ERR_NOT_FOUND: that was all. */
-static enum err load_take(struct group_partition *partition)
+static void load_done(struct replay *replay, enum err err)
 {
-    struct broker_read *read = &partition->read;
-    enum err err = read->call.err;
-    if (err == ERR_OUT_OF_RANGE && read->offset < read->log_start) {
-        read->offset = read->log_start;
-        return ERR_OK;
-    }
-    if (err == ERR_CORRUPT && read->store.offset_next > read->offset) {
-        log_error(core_logger(partition->groups->core), "broker",
-                  "damaged group state is passed over: partition=%u first=%lld next=%lld",
-                  partition->index, (long long)read->offset, (long long)read->store.offset_next);
-        read->offset = read->store.offset_next;
-        return ERR_OK;
-    }
+    struct group_partition *partition = CONTAINER_OF(replay, struct group_partition, replay);
     if (err)
-        return err;
-    if (read->store.size == 0 && read->store.offset_next <= read->offset)
-        return ERR_NOT_FOUND;
-    if (read->store.size == 0) {
-        read->offset = read->store.offset_next;
-        return ERR_OK;
-    }
-    err = load_chunks(partition, &read->store);
-    read->offset = read->store.offset_next;
-    broker_read_release(read);
-    return err;
-}
-
-static void load_done(struct broker_call *call)
-{
-    struct group_partition *partition = CONTAINER_OF(call, struct group_partition, read.call);
-    enum err err = load_take(partition);
-    if (err == ERR_OK)
-        load_read(partition);
-    else if (err == ERR_NOT_FOUND)
-        load_end(partition);
-    else
         load_fail(partition, err);
-}
-
-static void load_read(struct group_partition *partition)
-{
-    int64_t offset = partition->read.offset;
-    partition->read = (struct broker_read){.call.done = load_done,
-                                           .offset = offset,
-                                           .epoch = BROKER_EPOCH_ANY,
-                                           .size_max = GROUP_LOAD_READ_BYTES,
-                                           .want_one = true,
-                                           .want_memory = true};
-    const struct broker_topic *topic = partition->groups->topic;
-    broker_read(partition->groups->core, broker_partition_at(topic, (int32_t)partition->index),
-                &partition->read);
+    else
+        load_end(partition);
 }
 
 void broker_group_load_start(struct group_partition *partition)
 {
     CHECK(partition->load == GROUP_UNLOADED);
     partition->load = GROUP_LOADING;
-    partition->read.offset = 0;
-    load_read(partition);
+    partition->replay = (struct replay){.core = partition->groups->core,
+                                        .topic = partition->groups->topic,
+                                        .partition = (int32_t)partition->index,
+                                        .batch_size_max = GROUP_BATCH_SIZE_MAX,
+                                        .record = load_record,
+                                        .done = load_done};
+    broker_replay_start(&partition->replay);
 }
