@@ -572,6 +572,8 @@ static void run_ready(struct gen *gen)
     ready_await(gen, false, until_ns);
     uint64_t answered_ns = stats_now_ns();
     if (strcmp(options->topic, "-") != 0) {
+        if (!strcmp(options->setup, "metadata"))
+            topic_set_up(gen);
         ready_await(gen, true, until_ns);
         produced_ns = stats_now_ns();
     }

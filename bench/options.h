@@ -11,7 +11,7 @@
     NUMBER(pid, 0, "of the server, whose CPU time is taken; 0: none")                              \
     TEXT(peer, "kafka", "kafka, or floor: no topic is made and no answer looked into")             \
     TEXT(setup, "create", "how the topic comes: create, metadata (by itself), or none")            \
-    TEXT(topic, "bench", "its name; ready: - produces nothing")                                    \
+    TEXT(topic, "bench", "its name; ready: - produces nothing, a new one wants metadata")          \
     TEXT(config, "", "one setting of the new topic, name=value")                                   \
     NUMBER(partitions, 1, "of the topic")                                                          \
     NUMBER(spread, 0, "partitions in one request, a batch each; 0: all")                           \
