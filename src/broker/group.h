@@ -3,6 +3,7 @@
 #pragma once
 
 #include "broker/broker.h"
+#include "broker/group_parts.h"
 
 /* Calls go to the group's home core; join and sync are answered when the group says so. Slices must
  * stay valid until done. Results of join and sync (members, assignment) stay valid until
@@ -158,6 +159,76 @@ struct group_fetch {
 };
 void broker_group_fetch(struct core *core, struct group_fetch *fetch);
 
+/* --- The newer protocol: the server assigns, members tell what they hold. KIP-848. --- */
+struct group_held {
+    struct uuid topic;
+    const int32_t *partitions;
+    size_t partition_count;
+};
+struct group_beat {
+    struct broker_call
+        call; /* err: INVALID and ASSIGNOR (diag), NOT_FOUND, MEMBER_UNKNOWN, EPOCH_FENCED,
+                 FENCED (instance), INSTANCE_HELD, GROUP_FULL, REGEX (diag), PROTOCOL (the group
+                 is another kind), GROUP_ID */
+    struct slice group_id;
+    struct slice member_id;
+    struct slice instance_id; /* this and the following: null: not said */
+    struct slice rack_id;
+    struct slice regex;
+    struct slice assignor;
+    struct slice client_id;
+    struct slice client_host;
+    int32_t member_epoch; /* 0: joins; -1: leaves; -2: a static member that will come back */
+    int32_t rebalance_timeout_ms; /* -1: not said */
+    bool member_id_required;
+    bool has_topics;
+    const struct slice *topics;
+    size_t topic_count;
+    bool has_held;
+    const struct group_held *held;
+    size_t held_count;
+    /* out */
+    struct slice member_id_out;
+    int32_t member_epoch_out;
+    int32_t heartbeat_ms;
+    bool has_assignment;
+    const struct group_part *assignment; /* sorted by topic and index */
+    size_t assignment_count;
+    void *private; /* broker_group_result_release */
+    char member_id_text[UUID_TEXT_SIZE + 1];
+};
+void broker_group_beat(struct core *core, struct group_beat *beat);
+
+struct group_beat_member {
+    struct slice member_id;
+    struct slice instance_id;
+    struct slice rack_id;
+    struct slice client_id;
+    struct slice client_host;
+    struct slice regex;
+    const struct slice *topics;
+    size_t topic_count;
+    int32_t epoch;
+    const struct group_part *assignment;
+    size_t assignment_count;
+    const struct group_part *target;
+    size_t target_count;
+    bool is_classic;
+};
+/* The results lie in arena, which the caller inits before and deinits after. */
+struct group_beat_describe {
+    struct broker_call call; /* err: NOT_FOUND, PROTOCOL (a classic group), GROUP_ID */
+    struct slice group_id;
+    struct arena arena;
+    const char *state;
+    const char *assignor;
+    int32_t epoch;
+    int32_t assignment_epoch;
+    struct group_beat_member *members;
+    size_t member_count;
+};
+void broker_group_beat_describe(struct core *core, struct group_beat_describe *describe);
+
 /* --- For administrators --- */
 struct group_member_description {
     struct slice member_id;
@@ -184,6 +255,7 @@ struct group_listed {
     struct slice group_id;
     struct slice protocol_type;
     const char *state;
+    bool is_consumer; /* of the newer protocol */
 };
 struct group_list {
     struct broker_call call;
