@@ -127,6 +127,7 @@ void log_destroy(struct store_log *log)
     epochs_deinit(&log->epochs);
     producers_deinit(&log->producers);
     holes_deinit(&log->holes);
+    transactions_free(log->transactions);
     free(log->segments);
     free(log->pieces);
     free(log->restores);
@@ -304,6 +305,12 @@ int64_t store_log_durable(const struct store_log *log)
     return log_durable(log);
 }
 
+int64_t store_log_stable(const struct store_log *log)
+{
+    log_decode((struct store_log *)log);
+    return MAX(log->start, transactions_stable(log->transactions, log_durable(log)));
+}
+
 uint64_t store_log_size(const struct store_log *log)
 {
     return log->sealed_bytes + log->place.size;
@@ -342,11 +349,15 @@ void store_log_producer_each(const struct store_log *log, store_producer_fn fn, 
         const struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
         const struct producers_batch *last =
             entry->batch_count ? &entry->batches[entry->batch_count - 1] : NULL;
+        const struct transactions_open *open =
+            transactions_find(log->transactions, entry->producer_id);
         struct store_producer producer = {
             .producer_id = entry->producer_id,
             .epoch = entry->epoch,
             .last_sequence = last ? last->sequence_last : -1,
-            .last_timestamp_ms = last ? last->timestamp_ms : -1,
+            .last_timestamp_ms = last ? last->timestamp_ms : entry->last_use_ms,
+            .coordinator_epoch = entry->coordinator_epoch,
+            .transaction_first = open ? open->first_offset : -1,
         };
         fn(arg, &producer);
     }

@@ -9,6 +9,7 @@
 #include "store/journal.h"
 #include "store/producers.h"
 #include "store/store.h"
+#include "store/transactions.h"
 
 #define CHECKPOINT_KEY_SIZE     21
 #define LOG_BLOCK_SIZE          4096u
@@ -177,7 +178,7 @@ struct store_log {
     uint8_t *block;               /* the last partial block of the segment, as of place */
     bool carry;                   /* the next data entry must carry it */
     uint64_t carry_lsn;           /* the entry that did */
-    struct slice checkpoint_tail; /* epochs, producers, holes, to be decoded; the catalogue's */
+    struct slice checkpoint_tail; /* epochs, producers ..., to be decoded; the catalogue's */
     int64_t oldest_ms;            /* greatest timestamp of the oldest segment, for retention */
     uint64_t sealed_bytes;
 
@@ -185,6 +186,7 @@ struct store_log {
     struct epochs epochs;
     struct producers producers;
     struct holes holes;
+    struct transactions *transactions; /* NULL: none so far */
 
     struct segment **segments; /* by base; sealed ones, the last is active */
     uint32_t segment_count;
@@ -341,6 +343,12 @@ NODISCARD enum err log_checkpoint_decode_tail(struct store_log *log, struct slic
 bool log_append_is_control(const struct store_append *append);
 void log_flush_task(struct core *core, struct core_task *task);
 void log_finish_task(struct core *core, struct core_task *task);
+/* What producers and transactions know from now on: the batch was appended; marker NULL: it is
+ * none. Also in replay. ERR_NO_MEMORY. */
+NODISCARD enum err log_batch_known(struct store_log *log, const struct batch_header *header,
+                                   const struct transactions_marker *marker, int64_t now_ms);
+/* NULL: out of memory. */
+struct transactions *log_transactions_new(struct store_log *log);
 struct log_entry *log_entry_new(struct store_log *log, enum log_entry_kind kind);
 void log_entry_free(struct log_entry *entry);
 void log_entry_queue(struct store_log *log, struct log_entry *entry);
@@ -417,6 +425,8 @@ void store_damage_add(struct store *store, struct core *core, const struct store
 /* --- read.c --- */
 /* The log is open, or memory has it. As store_log_read. */
 NODISCARD enum err read_open(struct store_log *log, struct store_read *read);
+/* What was aborted in what was read, where that is wanted. ERR_BUSY: no memory, nothing is read. */
+NODISCARD enum err read_aborted_add(struct store_log *log, struct store_read *read);
 void read_wake(struct store_log *log);
 void read_fail_all(struct store_log *log, enum err err);
 

@@ -101,6 +101,64 @@ static enum err place_take(struct store_log *log, const struct batch_header *hea
     return ERR_OK;
 }
 
+/* A producer's rules: duplicates, epochs, sequences, transactions. */
+static enum err check_batch(struct store_log *log, struct store_append *append,
+                            struct producers_batch *out_original)
+{
+    const struct batch_header *header = &append->header;
+    enum err err = producers_check(&log->producers, header, out_original);
+    bool is_transactional = header->attributes & BATCH_TRANSACTIONAL;
+    if (err != ERR_OK || header->producer_id < 0 || (!log->transactions && !is_transactional))
+        return err;
+    err = transactions_check(log->transactions, header);
+    if (err != ERR_UNVERIFIED)
+        return err;
+    /* verified before the transaction ended does not count (KIP-890) */
+    int64_t marker_offset = producers_marker_offset(&log->producers, header->producer_id);
+    if (append->is_verified && marker_offset < append->verify_end)
+        return ERR_OK;
+    append->verify_end = log->end;
+    return ERR_UNVERIFIED;
+}
+
+static enum err check_marker(const struct store_log *log, const struct store_append *append,
+                             const struct transactions_marker *marker)
+{
+    enum err err =
+        producers_check_marker(&log->producers, &append->header, marker->coordinator_epoch);
+    if (err != ERR_OK)
+        return err;
+    return transactions_check_marker(log->transactions, &append->header, append->marker_strict);
+}
+
+enum err log_batch_known(struct store_log *log, const struct batch_header *header,
+                         const struct transactions_marker *marker, int64_t now_ms)
+{
+    if (marker) {
+        enum err err =
+            producers_add_marker(&log->producers, header, marker->coordinator_epoch, now_ms);
+        if (err == ERR_OK && log->transactions)
+            err = transactions_end(log->transactions, header, marker);
+        return err;
+    }
+    enum err err = producers_add(&log->producers, header, now_ms);
+    bool is_transactional =
+        (header->attributes & (BATCH_TRANSACTIONAL | BATCH_CONTROL)) == BATCH_TRANSACTIONAL;
+    if (err != ERR_OK || !is_transactional)
+        return err;
+    if (!log->transactions)
+        log->transactions = log_transactions_new(log);
+    return log->transactions ? transactions_add(log->transactions, header, now_ms) : ERR_NO_MEMORY;
+}
+
+struct transactions *log_transactions_new(struct store_log *log)
+{
+    uint64_t seed;
+    struct os *os = log->store->os;
+    os->ops->random(os, &seed, sizeof(seed));
+    return transactions_new(seed);
+}
+
 static void stamp(struct store_log *log, struct store_append *append)
 {
     uint8_t *bytes = append->batch.buf->data + append->batch.offset;
@@ -141,7 +199,8 @@ void log_entry_queue(struct store_log *log, struct log_entry *entry)
     log_mark_dirty(log);
 }
 
-static enum err add(struct store_log *log, struct store_append *append, struct log_entry *entry)
+static enum err add(struct store_log *log, struct store_append *append,
+                    const struct transactions_marker *marker, struct log_entry *entry)
 {
     struct buf_range bytes;
     stamp(log, append);
@@ -150,6 +209,7 @@ static enum err add(struct store_log *log, struct store_append *append, struct l
         return err;
     const struct batch_header *header = &append->header;
     struct log_place before = log->next;
+    entry->number = log->tail.next;
     err = place_take(log, header);
     struct tail_batch batch = {
         .base_offset = header->base_offset,
@@ -162,16 +222,18 @@ static enum err add(struct store_log *log, struct store_append *append, struct l
     if (err == ERR_OK)
         err = epochs_add(&log->epochs, append->leader_epoch, header->base_offset);
     if (err == ERR_OK)
-        err = producers_add(&log->producers, header, core_wall_ms(log->home->core));
-    if (err == ERR_OK)
         err = tail_push(&log->tail, &batch);
-    if (err != ERR_OK) {
-        epochs_truncate_end(&log->epochs, log->end);
+    if (err != ERR_OK)
         buf_unref(bytes.buf);
+    else
+        err = log_batch_known(log, header, marker, core_wall_ms(log->home->core));
+    if (err != ERR_OK) {
+        tail_pop_back(&log->tail, entry->number);
+        epochs_truncate_end(&log->epochs, log->end);
+        producers_truncate(&log->producers, log->end);
         log->next = before;
         return ERR_BUSY;
     }
-    entry->number = log->tail.next - 1;
     entry->batch_count = 1;
     entry->size = header->size;
     log->next.size += header->size;
@@ -181,16 +243,31 @@ static enum err add(struct store_log *log, struct store_append *append, struct l
     return ERR_OK;
 }
 
+static enum err check(struct store_log *log, struct store_append *append,
+                      struct transactions_marker *marker, bool *out_is_marker,
+                      struct producers_batch *out_original)
+{
+    enum err err = ERR_NOT_FOUND;
+    if (append->header.attributes & BATCH_CONTROL)
+        err = transactions_marker_read(buf_range_slice(append->batch), &append->header, marker);
+    *out_is_marker = err == ERR_OK;
+    if (err == ERR_OK)
+        return check_marker(log, append, marker);
+    return err == ERR_NOT_FOUND ? check_batch(log, append, out_original) : err;
+}
+
 enum err store_log_append(struct store_log *log, struct store_append *append)
 {
     struct producers_batch original;
+    struct transactions_marker marker;
     log_decode(log);
     enum err err = admit(log, append);
     if (err != ERR_OK)
         return err;
     list_init(&append->node);
     append->result = ERR_OK;
-    err = producers_check(&log->producers, &append->header, &original);
+    bool is_marker = false;
+    err = check(log, append, &marker, &is_marker, &original);
     if (err == ERR_DUPLICATE) {
         append->base_offset = original.base_offset;
         append->end_offset = original.last_offset + 1;
@@ -205,7 +282,7 @@ enum err store_log_append(struct store_log *log, struct store_append *append)
     struct log_entry *entry = log_entry_new(log, LOG_ENTRY_DATA);
     if (!entry)
         return ERR_BUSY;
-    err = add(log, append, entry);
+    err = add(log, append, is_marker ? &marker : NULL, entry);
     if (err != ERR_OK) {
         log_entry_free(entry);
         return err;

@@ -338,6 +338,8 @@ static void control_committed(struct store_log *log, struct log_entry *entry)
     if (entry->kind == LOG_ENTRY_START) {
         log->start = MAX(log->start, entry->start);
         epochs_truncate_start(&log->epochs, log->start);
+        if (log->transactions)
+            transactions_truncate_start(log->transactions, log->start);
         return;
     }
     for (size_t i = 0; i < entry->offset_count; i++) {
@@ -372,6 +374,8 @@ static void entry_committed(struct store_log *log, struct log_entry *entry)
         control_committed(log, entry);
     log->place = entry->place;
     log->committed = entry->next_offset;
+    if (log->transactions)
+        transactions_commit(log->transactions, log->committed);
 }
 
 static void entry_done(struct journal_entry *journal_entry, enum err err)
@@ -418,6 +422,8 @@ void log_rollback(struct store_log *log)
     log->lsn_next = log->lsn_committed + 1;
     epochs_truncate_end(&log->epochs, log->end);
     producers_truncate(&log->producers, log->end);
+    if (log->transactions && transactions_rollback(log->transactions, log->end) != ERR_OK)
+        log_offline(log, "out of memory");
     log->carry = log->carry || log->carry_lsn > log->lsn_committed;
     log->carry_lsn = MIN(log->carry_lsn, log->lsn_committed);
     while (log->segment_count > 0 &&

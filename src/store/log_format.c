@@ -22,8 +22,8 @@
 // A checkpoint is the value of the key 'c', topic (16 bytes), partition u32 in the catalogue:
 //    0 version u32 = 1     24 end i64              48 oldest_ms i64      68 epochs_size u32
 //    4 place size u32      32 segment_base i64     56 sealed_bytes u64   72 producers_size u32
-//    8 lsn u64             40 first_ms i64         64 zero u32           76 holes_size u32
-//   16 start i64           80 epochs, producers, holes
+//    8 lsn u64             40 first_ms i64         64 transactions_size u32
+//   16 start i64           76 holes_size u32      80 epochs, producers, holes, transactions
 #include <stdlib.h>
 
 #include "base/endian.h"
@@ -110,11 +110,17 @@ enum err log_checkpoint_encode(struct store_log *log, struct text *out)
     if (err == ERR_OK)
         err = holes_encode(&log->holes, out);
     size_t holes_size = out->size - mark;
+    mark = out->size;
+    if (err == ERR_OK)
+        err = transactions_encode(log->transactions, log->committed, out);
+    size_t transactions_size = out->size - mark;
     if (err != ERR_OK || out->failed)
         return err != ERR_OK ? err : ERR_NO_MEMORY;
-    if (epochs_size > UINT32_MAX || producers_size > UINT32_MAX || holes_size > UINT32_MAX)
+    if (epochs_size > UINT32_MAX || producers_size > UINT32_MAX || holes_size > UINT32_MAX ||
+        transactions_size > UINT32_MAX)
         return ERR_TOO_LARGE;
     uint8_t *put = (uint8_t *)out->data + at;
+    le32_put(put + 64, (uint32_t)transactions_size);
     le32_put(put + 68, (uint32_t)epochs_size);
     le32_put(put + 72, (uint32_t)producers_size);
     le32_put(put + 76, (uint32_t)holes_size);
@@ -134,21 +140,23 @@ enum err log_checkpoint_read(struct store_log *log, struct slice value)
     log->place.first_ms = (int64_t)le64_get(in + 40);
     log->oldest_ms = (int64_t)le64_get(in + 48);
     log->sealed_bytes = le64_get(in + 56);
-    uint64_t size = (uint64_t)le32_get(in + 68) + le32_get(in + 72) + le32_get(in + 76);
+    uint64_t size =
+        (uint64_t)le32_get(in + 64) + le32_get(in + 68) + le32_get(in + 72) + le32_get(in + 76);
     if (size != value.size - CHECKPOINT_HEAD_SIZE || log->start < 0 ||
         log->start > log->committed || log->place.segment_base > log->committed ||
         log->place.size > LOG_SEGMENT_SIZE_MAX)
         return ERR_CORRUPT;
-    log->checkpoint_tail = slice_make(in + 68, value.size - 68);
+    log->checkpoint_tail = slice_make(in + 64, value.size - 64);
     return ERR_OK;
 }
 
 enum err log_checkpoint_decode_tail(struct store_log *log, struct slice tail, int64_t now_ms)
 {
-    uint32_t epochs_size = le32_get(tail.data);
-    uint32_t producers_size = le32_get(tail.data + 4);
-    uint32_t holes_size = le32_get(tail.data + 8);
-    const uint8_t *at = tail.data + 12;
+    uint32_t transactions_size = le32_get(tail.data);
+    uint32_t epochs_size = le32_get(tail.data + 4);
+    uint32_t producers_size = le32_get(tail.data + 8);
+    uint32_t holes_size = le32_get(tail.data + 12);
+    const uint8_t *at = tail.data + 16;
     enum err err = epochs_decode(&log->epochs, slice_make(at, epochs_size));
     at += epochs_size;
     if (err == ERR_OK)
@@ -156,5 +164,11 @@ enum err log_checkpoint_decode_tail(struct store_log *log, struct slice tail, in
     at += producers_size;
     if (err == ERR_OK)
         err = holes_decode(&log->holes, slice_make(at, holes_size));
-    return err;
+    at += holes_size;
+    if (err != ERR_OK || transactions_size == 0)
+        return err;
+    log->transactions = log_transactions_new(log);
+    if (!log->transactions)
+        return ERR_NO_MEMORY;
+    return transactions_decode(log->transactions, slice_make(at, transactions_size));
 }

@@ -1,5 +1,7 @@
 // Reading a log: what the caller may have, and whether the log must wake first.
 // SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+
 #include "store/log.h"
 
 enum err store_log_read(struct store_log *log, struct store_read *read)
@@ -7,6 +9,8 @@ enum err store_log_read(struct store_log *log, struct store_read *read)
     read->chunks = NULL;
     read->chunk_count = 0;
     read->size = 0;
+    read->aborted = NULL;
+    read->aborted_count = 0;
     read->offset_next = read->offset;
     read->private = NULL;
     list_init(&read->node);
@@ -18,11 +22,42 @@ enum err store_log_read(struct store_log *log, struct store_read *read)
     const struct tail *tail = &log->tail;
     bool in_tail =
         tail->next > tail->first && tail_at(tail, tail->first)->base_offset <= read->offset;
-    if (log->state == LOG_OPEN || in_tail)
-        return read_open(log, read);
+    if (log->state == LOG_OPEN || in_tail) {
+        enum err err = read_open(log, read);
+        return err == ERR_OK ? read_aborted_add(log, read) : err;
+    }
     if (log->err != ERR_OK)
         return ERR_OFFLINE;
     list_push_back(&log->reads, &read->node);
     log_wake(log);
     return ERR_AGAIN;
+}
+
+void store_read_release(struct store_read *read)
+{
+    for (unsigned i = 0; i < read->chunk_count; i++) {
+        buf_unref(read->chunks[i].bytes.buf);
+        struct conn_file *file = read->chunks[i].file;
+        if (file && atomic_fetch_sub(&file->refs, 1) == 1)
+            file->close(file);
+    }
+    free(read->chunks);
+    free(read->aborted);
+    read->chunks = NULL;
+    read->chunk_count = 0;
+    read->aborted = NULL;
+    read->aborted_count = 0;
+    read->size = 0;
+}
+
+enum err read_aborted_add(struct store_log *log, struct store_read *read)
+{
+    if (!read->want_aborted || !log->transactions || read->size == 0)
+        return ERR_OK;
+    enum err err = transactions_aborted(log->transactions, read->offset, read->offset_next,
+                                        log_durable(log), &read->aborted, &read->aborted_count);
+    if (err == ERR_OK)
+        return ERR_OK;
+    store_read_release(read);
+    return ERR_BUSY;
 }

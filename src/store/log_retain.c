@@ -283,7 +283,7 @@ static void timer_run(struct core *core, struct core_timer *timer)
     const struct store_log_config *config = log->config;
     timer_set(log, RETAIN_INTERVAL_MS);
     if (log->is_decoded && config->producer_expiry_ms > 0)
-        producers_expire(&log->producers, now_ms - config->producer_expiry_ms);
+        producers_expire(&log->producers, log->transactions, now_ms - config->producer_expiry_ms);
     if (log->state == LOG_OPEN) {
         log_retain_check(log);
         log_wake_undo(log);

@@ -6,12 +6,15 @@
 
 #include "base/endian.h"
 #include "base/text.h"
+#include "store/transactions.h"
 
 /* Snapshot, little-endian: entry = producer_id i64, last_use_ms i64, epoch i16, batch_count u8,
- * then batches = base_offset i64, last_offset i64, timestamp_ms i64, first i32, last i32; oldest
- * use first. */
-#define PRODUCERS_ENTRY_SIZE 19
-#define PRODUCERS_BATCH_SIZE 32
+ * with PRODUCERS_HAS_COORDINATOR in batch_count its epoch i32, then batches = base_offset i64,
+ * last_offset i64, timestamp_ms i64, first i32, last i32; oldest use first. */
+#define PRODUCERS_HAS_COORDINATOR  0x80u
+#define PRODUCERS_COORDINATOR_SIZE 4
+#define PRODUCERS_ENTRY_SIZE       19
+#define PRODUCERS_BATCH_SIZE       32
 
 void producers_init(struct producers *producers, uint64_t seed)
 {
@@ -59,7 +62,7 @@ enum err producers_check(const struct producers *producers, const struct batch_h
     if (header->producer_epoch > entry->epoch)
         return header->base_sequence == 0 ? ERR_OK : ERR_SEQUENCE;
     if (entry->batch_count == 0)
-        return ERR_OK;
+        return header->base_sequence == 0 ? ERR_OK : ERR_SEQUENCE;
     int32_t last = producers_sequence_plus(header->base_sequence, header->last_offset_delta);
     for (unsigned i = 0; i < entry->batch_count; i++) {
         const struct producers_batch *batch = &entry->batches[i];
@@ -78,6 +81,8 @@ static struct producers_entry *producers_new(struct producers *producers, int64_
     if (!entry)
         return NULL;
     entry->producer_id = producer_id;
+    entry->marker_offset = -1;
+    entry->coordinator_epoch = -1;
     list_init(&entry->node);
     if (!map_put_u64(&producers->by_id, (uint64_t)producer_id, entry, NULL)) {
         free(entry);
@@ -86,16 +91,15 @@ static struct producers_entry *producers_new(struct producers *producers, int64_
     return entry;
 }
 
-enum err producers_add(struct producers *producers, const struct batch_header *header,
-                       int64_t now_ms)
+/* The entry of the batch's producer, as of its epoch; NULL: out of memory. */
+static struct producers_entry *producers_use(struct producers *producers,
+                                             const struct batch_header *header, int64_t now_ms)
 {
-    if (header->producer_id < 0)
-        return ERR_OK;
     struct producers_entry *entry = producers_find(producers, header->producer_id);
     if (!entry) {
         entry = producers_new(producers, header->producer_id);
         if (!entry)
-            return ERR_NO_MEMORY;
+            return NULL;
         entry->epoch = header->producer_epoch;
     }
     list_remove(&entry->node);
@@ -105,6 +109,45 @@ enum err producers_add(struct producers *producers, const struct batch_header *h
         entry->epoch = header->producer_epoch;
         entry->batch_count = 0;
     }
+    return entry;
+}
+
+int64_t producers_marker_offset(const struct producers *producers, int64_t producer_id)
+{
+    const struct producers_entry *entry = producers_find(producers, producer_id);
+    return entry ? entry->marker_offset : -1;
+}
+
+enum err producers_check_marker(const struct producers *producers,
+                                const struct batch_header *header, int32_t coordinator_epoch)
+{
+    const struct producers_entry *entry = producers_find(producers, header->producer_id);
+    if (!entry)
+        return ERR_OK;
+    if (header->producer_epoch < entry->epoch)
+        return ERR_FENCED;
+    return coordinator_epoch < entry->coordinator_epoch ? ERR_COORDINATOR_FENCED : ERR_OK;
+}
+
+enum err producers_add_marker(struct producers *producers, const struct batch_header *header,
+                              int32_t coordinator_epoch, int64_t now_ms)
+{
+    struct producers_entry *entry = producers_use(producers, header, now_ms);
+    if (!entry)
+        return ERR_NO_MEMORY;
+    entry->marker_offset = header->base_offset;
+    entry->coordinator_epoch = coordinator_epoch;
+    return ERR_OK;
+}
+
+enum err producers_add(struct producers *producers, const struct batch_header *header,
+                       int64_t now_ms)
+{
+    if (header->producer_id < 0)
+        return ERR_OK;
+    struct producers_entry *entry = producers_use(producers, header, now_ms);
+    if (!entry)
+        return ERR_NO_MEMORY;
     if (header->attributes & BATCH_CONTROL)
         return ERR_OK;
     if (entry->batch_count == PRODUCERS_BATCH_COUNT) {
@@ -122,13 +165,15 @@ enum err producers_add(struct producers *producers, const struct batch_header *h
     return ERR_OK;
 }
 
-void producers_expire(struct producers *producers, int64_t before_ms)
+void producers_expire(struct producers *producers, const struct transactions *transactions,
+                      int64_t before_ms)
 {
     list_for_each_safe (node, following, &producers->by_use) {
         struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
         if (entry->last_use_ms >= before_ms)
             break;
-        producers_forget(producers, entry);
+        if (!transactions_find(transactions, entry->producer_id))
+            producers_forget(producers, entry);
     }
 }
 
@@ -136,9 +181,12 @@ void producers_truncate(struct producers *producers, int64_t offset)
 {
     list_for_each_safe (node, following, &producers->by_use) {
         struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
+        if (entry->marker_offset >= offset)
+            entry->marker_offset = -1;
+        bool had_batches = entry->batch_count > 0;
         while (entry->batch_count && entry->batches[entry->batch_count - 1].last_offset >= offset)
             entry->batch_count--;
-        if (entry->batch_count == 0)
+        if (entry->batch_count == 0 && had_batches)
             producers_forget(producers, entry);
     }
 }
@@ -167,8 +215,12 @@ enum err producers_encode(const struct producers *producers, int64_t offset_limi
         le64_put(bytes, (uint64_t)entry->producer_id);
         le64_put(bytes + 8, (uint64_t)entry->last_use_ms);
         le16_put(bytes + 16, (uint16_t)entry->epoch);
-        bytes[18] = (uint8_t)count;
+        bool has_coordinator = entry->coordinator_epoch >= 0;
+        bytes[18] = (uint8_t)(count | (has_coordinator ? PRODUCERS_HAS_COORDINATOR : 0));
         text_add(out, slice_make(bytes, sizeof(bytes)));
+        le32_put(bytes, (uint32_t)entry->coordinator_epoch);
+        if (has_coordinator)
+            text_add(out, slice_make(bytes, PRODUCERS_COORDINATOR_SIZE));
         for (unsigned i = 0; i < count; i++)
             producers_batch_encode(&entry->batches[i], out);
     }
@@ -190,8 +242,11 @@ enum err producers_decode(struct producers *producers, struct slice bytes, int64
         if (bytes.size < PRODUCERS_ENTRY_SIZE)
             return ERR_CORRUPT;
         int64_t producer_id = (int64_t)le64_get(bytes.data);
-        unsigned count = bytes.data[18];
-        size_t size = PRODUCERS_ENTRY_SIZE + (size_t)count * PRODUCERS_BATCH_SIZE;
+        unsigned count = bytes.data[18] & ~PRODUCERS_HAS_COORDINATOR;
+        size_t head = PRODUCERS_ENTRY_SIZE;
+        if (bytes.data[18] & PRODUCERS_HAS_COORDINATOR)
+            head += PRODUCERS_COORDINATOR_SIZE;
+        size_t size = head + (size_t)count * PRODUCERS_BATCH_SIZE;
         if (producer_id < 0 || count > PRODUCERS_BATCH_COUNT || bytes.size < size ||
             producers_find(producers, producer_id))
             return ERR_CORRUPT;
@@ -204,8 +259,10 @@ enum err producers_decode(struct producers *producers, struct slice bytes, int64
         entry->epoch = (int16_t)le16_get(bytes.data + 16);
         entry->batch_count = (uint8_t)count;
         for (unsigned i = 0; i < count; i++)
-            producers_batch_decode(bytes.data + PRODUCERS_ENTRY_SIZE + i * PRODUCERS_BATCH_SIZE,
+            producers_batch_decode(bytes.data + head + i * PRODUCERS_BATCH_SIZE,
                                    &entry->batches[i]);
+        if (head > PRODUCERS_ENTRY_SIZE)
+            entry->coordinator_epoch = (int32_t)le32_get(bytes.data + PRODUCERS_ENTRY_SIZE);
         bytes = slice_make(bytes.data + size, bytes.size - size);
     }
     return ERR_OK;

@@ -91,7 +91,7 @@ static void test_expiry_and_truncation(void **state)
     assert_int_equal(offer(&producers, header_of(1, 0, 0, 1, 0), 100), ERR_OK);
     assert_int_equal(offer(&producers, header_of(2, 0, 0, 1, 1), 200), ERR_OK);
     assert_int_equal(offer(&producers, header_of(1, 0, 1, 1, 2), 300), ERR_OK);
-    producers_expire(&producers, 250);
+    producers_expire(&producers, NULL, 250);
     assert_int_equal(producers.by_id.count, 1);
     producers_truncate(&producers, 2);
     assert_int_equal(offer(&producers, header_of(1, 0, 1, 1, 2), 300), ERR_OK);
@@ -117,7 +117,7 @@ static void test_snapshot_holds_only_what_is_durable(void **state)
     struct batch_header next = header_of(7, 1, 3, 1, 3), last = header_of(7, 1, 2, 1, 2);
     assert_int_equal(producers_check(&again, &next, &batch), ERR_OK);
     assert_int_equal(producers_check(&again, &last, &batch), ERR_DUPLICATE);
-    producers_expire(&again, 51); /* its time was capped by the clock at decoding */
+    producers_expire(&again, NULL, 51); /* its time was capped by the clock at decoding */
     assert_int_equal(again.by_id.count, 0);
     for (size_t cut = 1; cut < text.size; cut++)
         assert_int_equal(producers_decode(&again, slice_make(text.data, cut), 50), ERR_CORRUPT);

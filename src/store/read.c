@@ -49,23 +49,9 @@ struct read_job {
 static enum err from_segment(struct store_log *log, struct store_read *read, int64_t base,
                              uint32_t buffer_size);
 
-void store_read_release(struct store_read *read)
+static void finish(struct store_log *log, struct store_read *read, enum err err)
 {
-    for (unsigned i = 0; i < read->chunk_count; i++) {
-        buf_unref(read->chunks[i].bytes.buf);
-        struct conn_file *file = read->chunks[i].file;
-        if (file && atomic_fetch_sub(&file->refs, 1) == 1)
-            file->close(file);
-    }
-    free(read->chunks);
-    read->chunks = NULL;
-    read->chunk_count = 0;
-    read->size = 0;
-}
-
-static void finish(struct store_read *read, enum err err)
-{
-    read->result = err;
+    read->result = err == ERR_OK ? read_aborted_add(log, read) : err;
     read->done(read);
 }
 
@@ -227,8 +213,9 @@ static void rebuild_done(struct core *core, struct core_work *work)
             err = ERR_BUSY;
         }
     }
+    struct store_log *log = job->log;
     job_free(job);
-    finish(read, err);
+    finish(log, read, err);
 }
 
 /* The chunks are in memory. */
@@ -559,11 +546,12 @@ static void segment_done(struct core *core, struct core_work *work)
 {
     struct read_job *job = CONTAINER_OF(work, struct read_job, work);
     struct store_read *read = job->read;
+    struct store_log *log = job->log;
     job_results(job);
     enum err err = job_outcome(job);
     job_free(job);
     if (err != ERR_AGAIN)
-        finish(read, err);
+        finish(log, read, err);
 }
 
 bool read_scope_fill(struct store_log *log, const struct segment *segment, struct read_scope *scope)
@@ -681,7 +669,7 @@ void read_wake(struct store_log *log)
         struct store_read *read = LIST_ENTRY(node, struct store_read, node);
         enum err err = read->offset < log->start ? ERR_OUT_OF_RANGE : read_open(log, read);
         if (err != ERR_AGAIN)
-            finish(read, err);
+            finish(log, read, err);
     }
     log_find_wake(log);
 }
@@ -690,7 +678,7 @@ void read_fail_all(struct store_log *log, enum err err)
 {
     struct list *node;
     while ((node = list_pop_front(&log->reads)))
-        finish(LIST_ENTRY(node, struct store_read, node), err);
+        finish(log, LIST_ENTRY(node, struct store_read, node), err);
     log_find_wake(log);
 }
 
@@ -698,7 +686,7 @@ void store_read_cancel(struct store_log *log, struct store_read *read)
 {
     if (!list_empty(&read->node)) {
         list_remove(&read->node);
-        finish(read, ERR_CANCELLED);
+        finish(log, read, ERR_CANCELLED);
         return;
     }
     if (read->private)

@@ -42,11 +42,20 @@ static enum err restore_add(struct store_log *log, const struct log_restore *res
     return ERR_OK;
 }
 
-static enum err batch_known(struct store_log *log, const struct batch_header *header)
+/* batch: all of it, or its header alone: an extent has no markers, which are small. */
+static enum err batch_known(struct store_log *log, const struct batch_header *header,
+                            struct slice batch)
 {
-    enum err err = epochs_add(&log->epochs, header->leader_epoch, header->base_offset);
+    struct transactions_marker marker;
+    enum err err = ERR_NOT_FOUND;
+    if (header->attributes & BATCH_CONTROL)
+        err = transactions_marker_read(batch, header, &marker);
+    if (err == ERR_CORRUPT)
+        return err;
+    bool is_marker = err == ERR_OK;
+    err = epochs_add(&log->epochs, header->leader_epoch, header->base_offset);
     if (err == ERR_OK)
-        err = producers_add(&log->producers, header, header->max_timestamp_ms);
+        err = log_batch_known(log, header, is_marker ? &marker : NULL, header->max_timestamp_ms);
     return err;
 }
 
@@ -85,7 +94,7 @@ static enum err take_append(struct store_log *log, const struct journal_found *f
                                   .piece = found->piece,
                                   .piece_offset = found->body_offset + LOG_HEAD_SIZE};
     enum err err = restore_add(log, &restore);
-    return err == ERR_OK ? batch_known(log, &header) : err;
+    return err == ERR_OK ? batch_known(log, &header, batch) : err;
 }
 
 static enum err take_extent(struct store_log *log, const struct journal_found *found,
@@ -101,7 +110,7 @@ static enum err take_extent(struct store_log *log, const struct journal_found *f
         struct batch_header header;
         if (batch_header_read(slice_make(at, BATCH_HEADER_SIZE), &header) != ERR_OK)
             return ERR_CORRUPT;
-        err = batch_known(log, &header);
+        err = batch_known(log, &header, slice_make(at, BATCH_HEADER_SIZE));
     }
     uint64_t offset = found->body_offset + LOG_HEAD_SIZE + headers;
     struct log_restore restore = {.segment_base = head->segment_base,
@@ -151,9 +160,13 @@ static enum err take(struct store_log *log, const struct journal_found *found,
         log->carry = false;
         log->committed = head->next_offset;
     }
+    if (log->transactions)
+        transactions_commit(log->transactions, log->committed);
     if (found->type == JOURNAL_LOG_START) {
         log->start = MAX(log->start, head->start);
         epochs_truncate_start(&log->epochs, log->start);
+        if (log->transactions)
+            transactions_truncate_start(log->transactions, log->start);
     }
     return ERR_OK;
 }

@@ -91,6 +91,8 @@ void store_log_attach(struct store_log *log, struct core *core);
 int64_t store_log_start(const struct store_log *log);
 int64_t store_log_end(const struct store_log *log);
 int64_t store_log_durable(const struct store_log *log);
+/* Below it all transactions have ended as far as is durable (last stable offset, KIP-98). */
+int64_t store_log_stable(const struct store_log *log);
 /* Bytes in segments, for DescribeLogDirs and retention. */
 uint64_t store_log_size(const struct store_log *log);
 enum err store_log_state(const struct store_log *log); /* OK, ERR_OFFLINE */
@@ -103,6 +105,10 @@ struct store_append {
     int32_t leader_epoch;
     bool append_time;
     bool control;        /* must go on when the disk is full: up to 64 KiB may use the reserve */
+    bool is_verified;    /* the first batch of a transaction may be appended, unless a marker of the
+                            producer was since verify_end */
+    bool marker_strict;  /* a marker's epoch must be above that of the transaction it ends */
+    int64_t verify_end;  /* out, with ERR_UNVERIFIED: the log's end then */
     int64_t base_offset; /* out: also for a duplicate (then the original's) */
     enum err result;     /* out: OK or ERR_DUPLICATE (durable as well), or why it failed */
     void (*done)(struct store_append *append); /* on the log's core, when durable or failed */
@@ -112,9 +118,10 @@ struct store_append {
 };
 /* OK: done will be called once (never inside this call). Anything else: done is not called, nothing
  * was appended: ERR_SEQUENCE, ERR_FENCED, ERR_DISK_FULL, ERR_BUSY (memory: try again), ERR_OFFLINE,
- * ERR_MOVED, ERR_TOO_LARGE. base_offset is known on return; end grows at once. Duplicates
- * of one of the producer's last five batches return OK and finish with ERR_DUPLICATE when the
- * original is durable. */
+ * ERR_MOVED, ERR_TOO_LARGE; of transactions: ERR_UNVERIFIED (it would begin one), ERR_TXN_STATE
+ * (not transactional, and one is open), ERR_COORDINATOR_FENCED (marker). base_offset is known on
+ * return; end grows at once. Duplicates of one of the producer's last five batches return OK and
+ * finish with ERR_DUPLICATE when the original is durable. */
 NODISCARD enum err store_log_append(struct store_log *log, struct store_append *append);
 
 /* A piece of what was read: memory or file. */
@@ -125,17 +132,26 @@ struct store_chunk {
     size_t size;
 };
 
+/* An aborted transaction: records of the producer in [first_offset, marker) do not count. */
+struct store_aborted {
+    int64_t producer_id;
+    int64_t first_offset;
+};
+
 struct store_read {
     int64_t offset;       /* first wanted; the answer starts with the batch that holds it */
     int64_t offset_limit; /* exclusive; no batch at or beyond it */
     size_t size_max;      /* soft: the first batch comes whole even if larger, when want_one */
     bool want_one;
-    bool want_memory; /* no files: for those who look into the records */
+    bool want_memory;  /* no files: for those who look into the records */
+    bool want_aborted; /* offset_limit is not beyond store_log_stable */
     /* out; the caller owns chunks (store_read_release) */
     struct store_chunk *chunks;
     unsigned chunk_count;
-    size_t size;         /* sum; whole batches only */
-    int64_t offset_next; /* first offset after the last batch returned */
+    size_t size;                   /* sum; whole batches only */
+    int64_t offset_next;           /* first offset after the last batch returned */
+    struct store_aborted *aborted; /* those with records in what was read, by first offset */
+    uint32_t aborted_count;
     enum err result;
     void (*done)(struct store_read *read);
     /* the store's */
@@ -186,8 +202,10 @@ void store_log_truncate(struct store_log *log, int64_t offset, store_done_fn don
 struct store_producer {
     int64_t producer_id;
     int16_t epoch;
-    int32_t last_sequence;
-    int64_t last_timestamp_ms;
+    int32_t last_sequence;     /* -1: none in this epoch */
+    int64_t last_timestamp_ms; /* of its last batch or marker */
+    int32_t coordinator_epoch; /* of its last marker; -1: none */
+    int64_t transaction_first; /* first offset of its open transaction; -1: none */
 };
 typedef void (*store_producer_fn)(void *arg, const struct store_producer *producer);
 void store_log_producer_each(const struct store_log *log, store_producer_fn fn, void *arg);
