@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "broker/owner.h"
+#include "broker/quota_state.h"
 
 #define BROKER_SPACE_AGE_NS 1000000000ull
 
@@ -151,6 +152,13 @@ static void open_topic(struct opening *opening, struct slice key, struct slice v
         open_complain(opening, err, "a topic");
 }
 
+static void open_quota(struct opening *opening, struct slice key, struct slice value)
+{
+    enum err err = broker_quota_load(opening->broker, key, value);
+    if (err)
+        open_complain(opening, err, "a quota");
+}
+
 static void open_fact(void *arg, struct slice key, struct slice value)
 {
     struct opening *opening = arg;
@@ -160,6 +168,8 @@ static void open_fact(void *arg, struct slice key, struct slice value)
         open_first_pass(opening, key, value);
     else if (broker_facts_is_topic(key))
         open_topic(opening, key, value);
+    else if (broker_facts_has_prefix(key, FACT_QUOTA_PREFIX))
+        open_quota(opening, key, value);
 }
 
 static enum err open_facts(struct broker *broker, struct settings_version *settings,
@@ -177,6 +187,8 @@ static enum err open_facts(struct broker *broker, struct settings_version *setti
     broker->node_id = settings->values.node_id;
     opening->only_settings = false;
     store_fact_each(broker->store, open_fact, opening);
+    if (!opening->err)
+        broker_quota_loaded(broker);
     return opening->err;
 }
 
@@ -249,6 +261,9 @@ static enum err open_memory(const struct broker_options *options, struct broker 
     list_init(&broker->owner->refresh_waiting);
     list_init(&broker->owner->refresh_next);
     list_init(&broker->owner->producer_waiting);
+    enum err err = broker_quota_open(broker);
+    if (err)
+        return err;
     if (!options->data_dir)
         return ERR_OK;
     broker->data_dir = strdup(options->data_dir);
@@ -288,6 +303,8 @@ void broker_close(struct broker *broker)
     struct list *node;
     struct core *core = broker->cores && broker->cores[0].core ? broker->cores[0].core : NULL;
     broker_group_coordinator_close(broker);
+    if (core)
+        broker_quota_close(broker);
     while (core && (topic = broker_topic_after(core, topic ? topic->name : SLICE_NULL))) {
         for (uint32_t i = 0; i < topic->partition_count; i++)
             broker_partition_drop(topic->partitions[i]);

@@ -7,6 +7,7 @@
 //   key "settings-cluster"  settings          key "settings-node"  settings
 //   key "topic/" id (16)    flags u8 (1: internal), partition count u32, created i64 (ms),
 //                           name size u8, name, settings
+//   key "quota/" entity     see quota_facts.c
 //   settings                count u16, each: name size u8, name, value size u16, value as text
 #include "base/endian.h"
 #include "base/text.h"
@@ -142,6 +143,12 @@ bool broker_facts_is_topic(struct slice key)
 {
     return key.size == FACT_TOPIC_KEY_SIZE &&
            memcmp(key.data, FACT_TOPIC_PREFIX, sizeof(FACT_TOPIC_PREFIX) - 1) == 0;
+}
+
+bool broker_facts_has_prefix(struct slice key, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return key.size >= size && memcmp(key.data, prefix, size) == 0;
 }
 
 void broker_facts_topic_encode(const struct fact_topic *topic, struct text *out)

@@ -108,7 +108,9 @@ static void spread_apply(struct core *core, struct spread_part *part)
 {
     struct spread *spread = part->spread;
     struct broker_core *here = broker_core(core);
-    if (spread->settings) {
+    if (spread->apply) {
+        spread->apply(core, spread->arg);
+    } else if (spread->settings) {
         broker_settings_version_unref(here->settings);
         here->settings = broker_settings_version_ref(spread->settings);
     } else if (spread->remove) {

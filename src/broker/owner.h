@@ -41,7 +41,8 @@ NODISCARD enum err broker_owner_lock(struct core *core, struct slice name,
                                      struct broker_call *call);
 void broker_owner_unlock(struct core *core, struct slice name);
 
-/* What all cores shall see: a topic put, a topic removed, or settings of the broker. */
+/* What all cores shall see: a topic put, a topic removed, settings of the broker, or what apply
+ * does. */
 struct spread_part {
     struct core_message message;
     struct spread *spread;
@@ -51,6 +52,7 @@ typedef void (*spread_done_fn)(struct core *core, void *arg);
 struct spread {
     const struct broker_topic *topic; /* a reference */
     struct settings_version *settings;
+    void (*apply)(struct core *core, void *arg); /* NULL: none */
     bool remove;
     bool is_new; /* every part has an entry */
     unsigned left;
@@ -132,6 +134,7 @@ void broker_facts_topic_encode(const struct fact_topic *topic, struct text *out)
 NODISCARD enum err broker_facts_topic_decode(struct slice key, struct slice value,
                                              struct fact_topic *topic, struct diag *diag);
 bool broker_facts_is_topic(struct slice key);
+bool broker_facts_has_prefix(struct slice key, const char *prefix);
 void broker_facts_settings_encode(struct config_rules rules, uint64_t set, const void *values,
                                   struct text *out);
 NODISCARD enum err broker_facts_settings_decode(struct slice value, struct config_layer *layer,

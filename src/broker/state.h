@@ -69,6 +69,7 @@ void broker_topic_config_unref(struct topic_settings *settings);
 
 struct broker_core;
 struct broker_move;
+struct quota_core;
 
 /* Between two cores: all calls are parked, nobody may touch it. */
 #define BROKER_HOME_NONE UINT32_MAX
@@ -258,6 +259,7 @@ struct broker_core {
     struct tree names;
     size_t partition_count;
     struct settings_version *settings;
+    struct quota_core *quota;
     struct list moves;   /* of move_part.node: partitions on their way */
     struct list blocked; /* partitions with a queue */
     struct core_timer blocked_timer;
