@@ -26,7 +26,7 @@ struct journal_direct {
     int fd;
     int dir_fd; /* -1, or a folder whose entry is new and must be synced too */
     uint64_t offset;
-    struct slice parts[4];
+    const struct slice *parts; /* of the caller, as the entry */
     unsigned part_count;
 };
 

@@ -64,7 +64,6 @@ static enum err direct_write(struct journal_commit *commit, struct os *os)
             journal_writer_init(writer, os, direct->fd, direct->offset);
             end = direct->offset;
         }
-        CHECK(direct->part_count <= COUNT_OF(direct->parts));
         for (unsigned i = 0; i < direct->part_count; i++) {
             journal_writer_add(writer, direct->parts[i]);
             end += direct->parts[i].size;

@@ -447,14 +447,12 @@ static void direct_data_first(void **state)
     assert_int_equal(f->os->ops->fsync(f->os, root), 0);
     int dir = f->os->ops->open(f->os, "/p", OS_OPEN_READ | OS_OPEN_DIRECTORY);
     int fd = f->os->ops->open(f->os, "/p/0.log", OS_OPEN_WRITE | OS_OPEN_CREATE);
+    const struct slice parts[] = {SLICE_LITERAL("abc"), SLICE_LITERAL("de"), SLICE_LITERAL("f"),
+                                  SLICE_LITERAL("g")};
     struct journal_direct directs[3] = {
-        {.fd = fd, .dir_fd = dir, .offset = 0, .parts = {SLICE_LITERAL("abc")}, .part_count = 1},
-        {.fd = fd,
-         .dir_fd = dir,
-         .offset = 3,
-         .parts = {SLICE_LITERAL("de"), SLICE_LITERAL("f")},
-         .part_count = 2},
-        {.fd = fd, .dir_fd = dir, .offset = 10, .parts = {SLICE_LITERAL("g")}, .part_count = 1},
+        {.fd = fd, .dir_fd = dir, .offset = 0, .parts = parts, .part_count = 1},
+        {.fd = fd, .dir_fd = dir, .offset = 3, .parts = parts + 1, .part_count = 2},
+        {.fd = fd, .dir_fd = dir, .offset = 10, .parts = parts + 3, .part_count = 1},
     };
     uint64_t before = os_fake_operation_count(f->fake);
     for (unsigned i = 0; i < 3; i++)

@@ -98,8 +98,8 @@ static void entries_free(struct list *entries)
     struct list *node;
     while ((node = list_pop_front(entries))) {
         struct log_entry *entry = LIST_ENTRY(node, struct log_entry, node);
-        entries_free(&entry->joined);
-        segment_file_unref(entry->direct_file);
+        if (entry->extent)
+            log_extent_free(entry, entries);
         log_entry_free(entry);
     }
 }

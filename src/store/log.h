@@ -25,6 +25,8 @@
 #define LOG_RETRY_NS            20000000ull
 #define LOG_SPACE_CHECK_NS      1000000000ull
 #define LOG_DIRECT_BATCH_MIN    (16u << 10)
+#define LOG_EXTENT_BATCH_MAX    64u   /* batches of one extent */
+#define LOG_ENTRY_KEEP_MAX      4096u /* free entries that a core keeps */
 #define LOG_PATH_SIZE           4096u
 #define LOG_SEGMENT_SIZE_MAX    0x7fffffffu
 
@@ -84,10 +86,20 @@ enum log_entry_kind { LOG_ENTRY_DATA, LOG_ENTRY_START, LOG_ENTRY_HOLES };
 
 #define LOG_HEAD_SIZE 64
 
+/* What an entry needs whose batches go straight to a segment. */
+struct log_extent {
+    struct journal_direct direct;
+    struct segment_file *file; /* one reference */
+    struct list joined;        /* log_entry: the batches behind the first */
+    uint32_t size;             /* of the first batch alone, as the next two */
+    struct log_place place;
+    int64_t next_offset;
+    struct slice parts[]; /* one a batch, and behind them the bytes of the entry's body */
+};
+
 /* One journal entry: queued in its log, then in flight. */
 struct log_entry {
     struct journal_entry journal;
-    struct journal_direct direct;
     struct list node;
     struct store_log *log;
     enum log_entry_kind kind;
@@ -96,17 +108,16 @@ struct log_entry {
     uint32_t batch_count;
     uint32_t size;          /* of the batches */
     struct list appends;    /* store_append */
-    struct list joined;     /* log_entry: more batches of one extent */
     struct log_place place; /* after it */
     int64_t next_offset;    /* end after it */
-    int64_t start;          /* START */
-    int64_t *offsets;       /* HOLES; owned */
+    uint8_t head[LOG_HEAD_SIZE];
+    struct log_extent *extent; /* owned; NULL: the batch goes into the journal */
+    int64_t start;             /* START */
+    int64_t *offsets;          /* HOLES; owned */
     size_t offset_count;
+    uint8_t *extra; /* HOLES; owned */
     store_done_fn done;
     void *arg;
-    uint8_t head[LOG_HEAD_SIZE];
-    uint8_t *extra;                   /* owned */
-    struct segment_file *direct_file; /* one reference */
 };
 
 /* The log has live entries up to lsn_last in this piece, and a reference to it. */
@@ -251,6 +262,8 @@ struct log_core {
     struct read_spans *spans; /* NULL: none yet */
     struct buf *arena;
     uint32_t arena_used;
+    struct list entries_free; /* log_entry */
+    unsigned entries_free_count;
     uint64_t queue_bytes;
     uint64_t cached_bytes;
     uint64_t cached_bytes_max;
@@ -350,7 +363,12 @@ NODISCARD enum err log_batch_known(struct store_log *log, const struct batch_hea
 /* NULL: out of memory. */
 struct transactions *log_transactions_new(struct store_log *log);
 struct log_entry *log_entry_new(struct store_log *log, enum log_entry_kind kind);
+/* On its log's core; its extent is gone. */
 void log_entry_free(struct log_entry *entry);
+/* Those that the core keeps. */
+void log_entries_free(struct log_core *home);
+/* Gives up the extent: the batches that joined go back to the front of queue. */
+void log_extent_free(struct log_entry *entry, struct list *queue);
 void log_entry_queue(struct store_log *log, struct log_entry *entry);
 /* Goes back to what is committed; nothing is in flight. */
 void log_rollback(struct store_log *log);

@@ -171,7 +171,15 @@ static void stamp(struct store_log *log, struct store_append *append)
 
 struct log_entry *log_entry_new(struct store_log *log, enum log_entry_kind kind)
 {
-    struct log_entry *entry = calloc(1, sizeof(*entry));
+    struct log_core *home = log->home;
+    struct list *node = list_pop_front(&home->entries_free);
+    struct log_entry *entry = node ? LIST_ENTRY(node, struct log_entry, node) : NULL;
+    if (entry) {
+        home->entries_free_count--;
+        memset(entry, 0, sizeof(*entry));
+    } else {
+        entry = calloc(1, sizeof(*entry));
+    }
     if (!entry)
         return NULL;
     entry->log = log;
@@ -179,16 +187,31 @@ struct log_entry *log_entry_new(struct store_log *log, enum log_entry_kind kind)
     entry->start = -1;
     list_init(&entry->node);
     list_init(&entry->appends);
-    list_init(&entry->joined);
     list_init(&entry->journal.node);
     return entry;
 }
 
 void log_entry_free(struct log_entry *entry)
 {
+    struct log_core *home = entry->log->home;
+    CHECK(!entry->extent);
     free(entry->extra);
     free(entry->offsets);
-    free(entry);
+    if (home->entries_free_count >= LOG_ENTRY_KEEP_MAX) {
+        free(entry);
+        return;
+    }
+    /* the one used last is the next: it is in the processor's cache */
+    list_push_front(&home->entries_free, &entry->node);
+    home->entries_free_count++;
+}
+
+void log_entries_free(struct log_core *home)
+{
+    struct list *node;
+    while ((node = list_pop_front(&home->entries_free)))
+        free(LIST_ENTRY(node, struct log_entry, node));
+    home->entries_free_count = 0;
 }
 
 void log_entry_queue(struct store_log *log, struct log_entry *entry)

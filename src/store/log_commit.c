@@ -87,40 +87,6 @@ static void copy_back(const struct log_entry *entry, uint8_t *out, uint32_t size
     }
 }
 
-/* The first batch of an extent has LOG_DIRECT_BATCH_MIN bytes: more than a block. */
-static bool make_extent(struct log_entry *entry, struct segment *segment)
-{
-    struct store_log *log = entry->log;
-    struct journal_entry *journal = &entry->journal;
-    struct log_head head;
-    head_fill(entry, &head);
-    const struct tail_batch *first = tail_at(&log->tail, entry->number);
-    head.carry_size = -head.position & (LOG_BLOCK_SIZE - 1);
-    head.trail_size = (head.position + head.size) & (LOG_BLOCK_SIZE - 1);
-    size_t headers = (size_t)entry->batch_count * BATCH_HEADER_SIZE;
-    entry->extra = malloc(headers + head.carry_size + head.trail_size);
-    if (!entry->extra)
-        return false;
-    uint8_t *out = entry->extra;
-    entry->direct.fd = segment->file->file.fd;
-    entry->direct.dir_fd = -1;
-    entry->direct.offset = head.position;
-    entry->direct.part_count = entry->batch_count;
-    for (uint32_t i = 0; i < entry->batch_count; i++, out += BATCH_HEADER_SIZE) {
-        const struct tail_batch *batch = tail_at(&log->tail, entry->number + i);
-        entry->direct.parts[i] = buf_range_slice(batch->bytes);
-        memcpy(out, entry->direct.parts[i].data, BATCH_HEADER_SIZE);
-    }
-    memcpy(out, first->bytes.buf->data + first->bytes.offset, head.carry_size);
-    copy_back(entry, out + head.carry_size, head.trail_size);
-    log_head_put(entry->head, &head);
-    journal->type = JOURNAL_EXTENT;
-    journal->direct = &entry->direct;
-    journal->parts[0] = slice_make(entry->head, LOG_HEAD_SIZE);
-    journal->parts[1] = slice_make(entry->extra, headers + head.carry_size + head.trail_size);
-    return true;
-}
-
 /* --- the direct path --- */
 
 static bool is_large(const struct log_entry *entry)
@@ -128,15 +94,28 @@ static bool is_large(const struct log_entry *entry)
     return entry->kind == LOG_ENTRY_DATA && entry->size >= LOG_DIRECT_BATCH_MIN;
 }
 
-/* Joins the large batches behind entry in the queue to it: one extent. */
-static void join(struct store_log *log, struct log_entry *entry, uint32_t count_max)
+/* How many large batches at the front of the queue go on where entry ends. */
+static uint32_t joinable_count(const struct store_log *log, const struct log_entry *entry,
+                               uint32_t *out_size)
 {
-    while (entry->batch_count < count_max && !list_empty(&log->queue)) {
-        struct log_entry *after = LIST_ENTRY(log->queue.next, struct log_entry, node);
-        if (!is_large(after) || after->place.segment_base != entry->place.segment_base)
-            return;
-        list_remove(&after->node);
-        list_push_back(&entry->joined, &after->node);
+    uint32_t count = 0;
+    list_for_each (node, &log->queue) {
+        const struct log_entry *after = LIST_ENTRY(node, struct log_entry, node);
+        if (count + 1 == LOG_EXTENT_BATCH_MAX || !is_large(after) ||
+            after->place.segment_base != entry->place.segment_base)
+            break;
+        count++;
+        *out_size += after->size;
+    }
+    return count;
+}
+
+/* The next count batches of the queue and entry are one extent. */
+static void join(struct store_log *log, struct log_entry *entry, uint32_t count)
+{
+    for (; count > 0; count--) {
+        struct log_entry *after = LIST_ENTRY(list_pop_front(&log->queue), struct log_entry, node);
+        list_push_back(&entry->extent->joined, &after->node);
         entry->batch_count++;
         entry->size += after->size;
         entry->place = after->place;
@@ -144,18 +123,75 @@ static void join(struct store_log *log, struct log_entry *entry, uint32_t count_
     }
 }
 
-/* The entry is one batch again, and those that joined it are in the queue. */
-static void part(struct store_log *log, struct log_entry *entry)
+void log_extent_free(struct log_entry *entry, struct list *queue)
 {
-    while (!list_empty(&entry->joined)) {
-        struct log_entry *last = LIST_ENTRY(entry->joined.prev, struct log_entry, node);
+    struct log_extent *extent = entry->extent;
+    while (!list_empty(&extent->joined)) {
+        struct log_entry *last = LIST_ENTRY(extent->joined.prev, struct log_entry, node);
         list_remove(&last->node);
-        list_push_front(&log->queue, &last->node);
-        entry->size -= last->size;
-        entry->batch_count--;
-        entry->place.size -= last->size;
-        entry->next_offset = tail_at(&log->tail, last->number)->base_offset;
+        list_push_front(queue, &last->node);
     }
+    entry->batch_count = 1;
+    entry->size = extent->size;
+    entry->place = extent->place;
+    entry->next_offset = extent->next_offset;
+    segment_file_unref(extent->file);
+    free(extent);
+    entry->extent = NULL;
+    entry->journal.direct = NULL;
+}
+
+/* The batches' headers, then the bytes of the first and the last block that are not whole. */
+static void extent_fill(struct log_entry *entry, const struct log_head *head)
+{
+    struct log_extent *extent = entry->extent;
+    struct journal_direct *direct = &extent->direct;
+    uint8_t *body = (uint8_t *)(extent->parts + entry->batch_count), *out = body;
+    for (uint32_t i = 0; i < entry->batch_count; i++, out += BATCH_HEADER_SIZE) {
+        extent->parts[i] = buf_range_slice(tail_at(&entry->log->tail, entry->number + i)->bytes);
+        memcpy(out, extent->parts[i].data, BATCH_HEADER_SIZE);
+    }
+    /* the first batch has LOG_DIRECT_BATCH_MIN bytes: more than a block */
+    memcpy(out, extent->parts[0].data, head->carry_size);
+    copy_back(entry, out + head->carry_size, head->trail_size);
+    *direct = (struct journal_direct){.fd = extent->file->file.fd,
+                                      .dir_fd = -1,
+                                      .offset = head->position,
+                                      .parts = extent->parts,
+                                      .part_count = entry->batch_count};
+    log_head_put(entry->head, head);
+    entry->journal.type = JOURNAL_EXTENT;
+    entry->journal.direct = direct;
+    entry->journal.parts[0] = slice_make(entry->head, LOG_HEAD_SIZE);
+    entry->journal.parts[1] =
+        slice_make(body, (size_t)(out - body) + head->carry_size + head->trail_size);
+}
+
+static bool make_extent(struct log_entry *entry, struct segment *segment)
+{
+    struct store_log *log = entry->log;
+    uint32_t position = tail_at(&log->tail, entry->number)->position;
+    uint32_t size = entry->size;
+    uint32_t count = joinable_count(log, entry, &size) + 1;
+    uint32_t carry_size = -position & (LOG_BLOCK_SIZE - 1);
+    uint32_t trail_size = (position + size) & (LOG_BLOCK_SIZE - 1);
+    entry->extent = malloc(sizeof(*entry->extent) + count * sizeof(entry->extent->parts[0]) +
+                           (size_t)count * BATCH_HEADER_SIZE + carry_size + trail_size);
+    if (!entry->extent)
+        return false;
+    list_init(&entry->extent->joined);
+    entry->extent->size = entry->size;
+    entry->extent->place = entry->place;
+    entry->extent->next_offset = entry->next_offset;
+    atomic_fetch_add(&segment->file->file.refs, 1);
+    entry->extent->file = segment->file;
+    join(log, entry, count - 1);
+    struct log_head head;
+    head_fill(entry, &head);
+    head.carry_size = carry_size;
+    head.trail_size = trail_size;
+    extent_fill(entry, &head);
+    return true;
 }
 
 static bool go_direct(struct store_log *log, struct log_entry *entry)
@@ -163,17 +199,10 @@ static bool go_direct(struct store_log *log, struct log_entry *entry)
     if (!is_large(entry) || log->carry || log->carry_lsn > log->lsn_committed)
         return false;
     struct segment *segment = segment_find(log, entry->place.segment_base);
-    if (!segment || !segment->file || !segment->is_named)
+    if (!segment || !segment->file || !segment->is_named || !make_extent(entry, segment))
         return false;
-    join(log, entry, COUNT_OF(entry->direct.parts));
-    if (make_extent(entry, segment)) {
-        atomic_fetch_add(&segment->file->file.refs, 1);
-        entry->direct_file = segment->file;
-        segment_touch(log, segment);
-        return true;
-    }
-    part(log, entry);
-    return false;
+    segment_touch(log, segment);
+    return true;
 }
 
 /* --- the flush --- */
@@ -203,16 +232,9 @@ static enum err entry_add(struct store_log *log, struct log_entry *entry)
 
 static void entry_unmake(struct store_log *log, struct log_entry *entry, bool carried)
 {
-    if (entry->direct_file)
-        segment_file_unref(entry->direct_file);
-    entry->direct_file = NULL;
-    entry->journal.direct = NULL;
-    if (entry->kind == LOG_ENTRY_DATA) {
-        free(entry->extra);
-        entry->extra = NULL;
-    }
+    if (entry->extent)
+        log_extent_free(entry, &log->queue);
     memset(entry->journal.parts, 0, sizeof(entry->journal.parts));
-    part(log, entry);
     log->carry = log->carry || carried;
 }
 
@@ -384,9 +406,6 @@ static void entry_done(struct journal_entry *journal_entry, enum err err)
     struct store_log *log = entry->log;
     list_remove(&entry->node);
     log->inflight_count--;
-    if (entry->direct_file)
-        segment_file_unref(entry->direct_file);
-    entry->direct_file = NULL;
     entry->err = err;
     if (err == ERR_OK) {
         entry_committed(log, entry);
@@ -411,9 +430,6 @@ void log_rollback(struct store_log *log)
         entry->err = log->fail_err;
         log->queue_bytes -= entry->size;
         log->home->queue_bytes -= entry->size;
-        if (entry->direct_file)
-            segment_file_unref(entry->direct_file);
-        entry->direct_file = NULL;
         list_push_back(&log->done_entries, &entry->node);
     }
     tail_pop_back(&log->tail, log->tail.committed);
@@ -448,17 +464,26 @@ static void duplicates_finish(struct store_log *log)
     }
 }
 
+/* The appends of all its batches are the entry's. */
+static void extent_finish(struct log_entry *entry)
+{
+    struct list joined, *node;
+    list_init(&joined);
+    if (entry->extent)
+        log_extent_free(entry, &joined);
+    while ((node = list_pop_front(&joined))) {
+        struct log_entry *other = LIST_ENTRY(node, struct log_entry, node);
+        list_splice_back(&entry->appends, &other->appends);
+        log_entry_free(other);
+    }
+}
+
 static void entries_finish(struct store_log *log)
 {
     struct list *node;
     while ((node = list_pop_front(&log->done_entries))) {
         struct log_entry *entry = LIST_ENTRY(node, struct log_entry, node);
-        struct list *joined;
-        while ((joined = list_pop_front(&entry->joined))) {
-            struct log_entry *other = LIST_ENTRY(joined, struct log_entry, node);
-            list_splice_back(&entry->appends, &other->appends);
-            log_entry_free(other);
-        }
+        extent_finish(entry);
         list_for_each (append, &entry->appends)
             LIST_ENTRY(append, struct store_append, node)->result = entry->err;
         list_splice_back(&log->done_appends, &entry->appends);

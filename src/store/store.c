@@ -167,6 +167,7 @@ static void home_init(struct store *store, unsigned id)
     list_init(&home->finished);
     list_init(&home->live);
     list_init(&home->cache);
+    list_init(&home->entries_free);
     list_init(&home->open_lru);
     list_init(&home->checkpoints);
     core_task_init(&home->flush_task, log_flush_task);
@@ -239,6 +240,7 @@ static void store_free(struct store *store)
         core_timer_cancel(home->core, &home->idle);
         core_task_cancel(&home->flush_task);
         core_task_cancel(&home->finish_task);
+        log_entries_free(home);
         buf_unref(home->arena);
         read_span_free(home->spans);
         buf_pool_pressure_set(core_buffers(home->core), NULL, NULL);
