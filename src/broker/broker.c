@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "broker/binding.h"
 #include "broker/owner.h"
 #include "broker/quota_state.h"
 
@@ -131,6 +132,19 @@ static enum err open_topic_make(struct broker *broker, const struct fact_topic *
     return err;
 }
 
+/* A binding that leads into the view since the view's prefix changed stays, and catches nothing. */
+static enum err open_binding(struct opening *opening, const struct fact_topic *fact)
+{
+    struct broker *broker = opening->broker;
+    struct core *core = reactor_core(broker->reactor, 0);
+    struct diag diag = {{0}};
+    enum err err = broker_binding_claim(core, &fact->id, fact->settings->binding);
+    if (!err && broker_binding_check(core, &fact->id, fact->settings->binding, &diag) != ERR_OK)
+        log_warn(broker->logger, "broker", "topic %.*s: %s", (int)fact->name.size,
+                 (const char *)fact->name.data, diag.text);
+    return err;
+}
+
 static void open_topic(struct opening *opening, struct slice key, struct slice value)
 {
     struct broker *broker = opening->broker;
@@ -144,6 +158,8 @@ static void open_topic(struct opening *opening, struct slice key, struct slice v
         broker_topic_config_resolve(fact.settings, opening->settings);
         err = broker_topic_name_claim(broker->owner, fact.name, opening->diag);
     }
+    if (!err)
+        err = open_binding(opening, &fact);
     if (!err)
         err = open_topic_make(broker, &fact);
     broker->owner->partition_count += fact.partition_count;
@@ -258,12 +274,19 @@ static enum err open_memory(const struct broker_options *options, struct broker 
     struct core *core = reactor_core(options->reactor, 0);
     map_init(&broker->owner->locks, core_random(core));
     map_init(&broker->owner->collisions, core_random(core));
+    list_init(&broker->owner->bindings);
     list_init(&broker->owner->refresh_waiting);
     list_init(&broker->owner->refresh_next);
     list_init(&broker->owner->producer_waiting);
     enum err err = broker_quota_open(broker);
     if (err)
         return err;
+    if (options->view_prefix.data) {
+        char *bytes = strndup((const char *)options->view_prefix.data, options->view_prefix.size);
+        if (!bytes)
+            return ERR_NO_MEMORY;
+        broker->view_prefix = slice_make(bytes, options->view_prefix.size);
+    }
     if (!options->data_dir)
         return ERR_OK;
     broker->data_dir = strdup(options->data_dir);
@@ -320,6 +343,7 @@ void broker_close(struct broker *broker)
     broker_owner_close(broker);
     free(broker->cores);
     free(broker->data_dir);
+    free((void *)(uintptr_t)broker->view_prefix.data);
     free(broker);
 }
 

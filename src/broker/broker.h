@@ -20,6 +20,7 @@ struct broker_options {
     struct store *store;
     struct os *os;
     struct logger *logger;
+    struct slice view_prefix; /* no binding leads below it; copied; null: any may */
     const char *data_dir;                   /* for broker_space; copied; NULL: unknown */
     const struct broker_settings *settings; /* of the file and command line; copied */
 };
@@ -51,6 +52,7 @@ struct broker_topic {
     uint32_t partition_count;
     struct broker_partition **partitions;
     const struct broker_topic_config *config; /* broker/topic_config.h: effective values */
+    const struct broker_binding *binding;     /* broker/binding.h: nats.subjects; NULL: none */
     int64_t created_ms;
 };
 

@@ -82,6 +82,7 @@ static inline void fixture_start(struct fixture *f)
         .store = fixture_store_open(f),
         .os = os,
         .settings = &f->settings,
+        .view_prefix = SLICE_LITERAL("kafka"),
         .data_dir = "/",
     };
     if (broker_open(&broker, &f->broker, &diag) != ERR_OK)

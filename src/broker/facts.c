@@ -11,6 +11,7 @@
 //   settings                count u16, each: name size u8, name, value size u16, value as text
 #include "base/endian.h"
 #include "base/text.h"
+#include "broker/binding.h"
 #include "broker/owner.h"
 
 #define FACT_VERSION        1
@@ -64,24 +65,29 @@ static bool facts_version(struct slice *rest)
 
 /* --- settings --------------------------------------------------------------------------------- */
 
+static void facts_pair_add(struct slice name, struct slice value, struct text *out)
+{
+    facts_u8(out, (uint8_t)name.size);
+    text_add(out, name);
+    facts_u16(out, (uint16_t)value.size);
+    text_add(out, value);
+}
+
 static void facts_pairs_add(struct config_rules rules, uint64_t set, const void *values,
                             struct text *out)
 {
-    facts_u16(out, (uint16_t)__builtin_popcountll(set));
     for (unsigned i = 0; i < rules.count; i++) {
         char buffer[CONFIG_VALUE_SIZE];
         if (!(set & (uint64_t)1 << i))
             continue;
-        struct slice name = slice_text(rules.rules[i].name);
-        struct slice value = slice_text(broker_config_text(&rules.rules[i], values, buffer));
-        facts_u8(out, (uint8_t)name.size);
-        text_add(out, name);
-        facts_u16(out, (uint16_t)value.size);
-        text_add(out, value);
+        facts_pair_add(slice_text(rules.rules[i].name),
+                       slice_text(broker_config_text(&rules.rules[i], values, buffer)), out);
     }
 }
 
-static enum err facts_pairs_read(struct slice *rest, struct config_layer *layer, struct diag *diag)
+/* Of a topic, or of a layer. */
+static enum err facts_pairs_read(struct slice *rest, struct topic_settings *topic,
+                                 struct config_layer *layer, struct diag *diag)
 {
     struct slice count_bytes = facts_take(rest, 2);
     unsigned count = count_bytes.data ? be16_get(count_bytes.data) : 0;
@@ -94,7 +100,8 @@ static enum err facts_pairs_read(struct slice *rest, struct config_layer *layer,
         struct broker_setting_change change = {.name = name, .value = value};
         if (!name.data || !value.data)
             return ERR_CORRUPT;
-        err = broker_config_change(layer, &change, diag);
+        err = topic ? broker_topic_config_change(topic, &change, diag)
+                    : broker_config_change(layer, &change, diag);
     }
     return err ? ERR_CORRUPT : ERR_OK;
 }
@@ -103,6 +110,7 @@ void broker_facts_settings_encode(struct config_rules rules, uint64_t set, const
                                   struct text *out)
 {
     facts_u8(out, FACT_VERSION);
+    facts_u16(out, (uint16_t)__builtin_popcountll(set));
     facts_pairs_add(rules, set, values, out);
 }
 
@@ -111,7 +119,7 @@ enum err broker_facts_settings_decode(struct slice value, struct config_layer *l
 {
     if (!facts_version(&value))
         return ERR_CORRUPT;
-    enum err err = facts_pairs_read(&value, layer, diag);
+    enum err err = facts_pairs_read(&value, NULL, layer, diag);
     return err || value.size > 0 ? ERR_CORRUPT : ERR_OK;
 }
 
@@ -159,8 +167,12 @@ void broker_facts_topic_encode(const struct fact_topic *topic, struct text *out)
     facts_i64(out, topic->created_ms);
     facts_u8(out, (uint8_t)topic->name.size);
     text_add(out, topic->name);
-    facts_pairs_add(broker_topic_config_rules(), topic->settings->set, &topic->settings->config,
-                    out);
+    const struct topic_settings *settings = topic->settings;
+    const struct broker_binding *binding = settings->binding;
+    facts_u16(out, (uint16_t)(__builtin_popcountll(settings->set) + (binding != NULL)));
+    facts_pairs_add(broker_topic_config_rules(), settings->set, &settings->config, out);
+    if (binding)
+        facts_pair_add(slice_text(BROKER_BINDING_NAME), slice_text(binding->text), out);
 }
 
 enum err broker_facts_topic_decode(struct slice key, struct slice value, struct fact_topic *topic,
@@ -181,12 +193,6 @@ enum err broker_facts_topic_decode(struct slice key, struct slice value, struct 
     if (topic->partition_count == 0 || topic->partition_count > INT32_MAX || !topic->name.data ||
         broker_topic_name_check(topic->name, diag) != ERR_OK)
         return ERR_CORRUPT;
-    struct config_layer layer = {
-        .rules = broker_topic_config_rules(),
-        .set = &topic->settings->set,
-        .values = &topic->settings->config,
-        .effective = &topic->settings->config,
-    };
-    enum err err = facts_pairs_read(&value, &layer, diag);
+    enum err err = facts_pairs_read(&value, topic->settings, NULL, diag);
     return err || value.size > 0 ? ERR_CORRUPT : ERR_OK;
 }

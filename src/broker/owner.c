@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "broker/binding.h"
+
 struct name_lock {
     struct list waiting; /* calls */
     struct slice name;   /* its bytes follow */
@@ -167,6 +169,7 @@ void broker_owner_close(struct broker *broker)
     }
     map_deinit(&owner->locks);
     broker_topic_name_free_all(owner);
+    broker_binding_free_all(broker);
     free(owner);
     broker->owner = NULL;
 }

@@ -10,6 +10,7 @@ struct spread;
 struct owner {
     struct map locks;           /* by topic name: what is being changed */
     struct map collisions;      /* by name with '.' as '_': topics that have one of them */
+    struct list bindings;       /* binding.c: claims of topics on subjects */
     size_t change_count;        /* calls that are not answered */
     size_t partition_count;     /* with topics that are being made */
     struct broker_call refresh; /* topics follow the broker's settings */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "broker/binding.h"
 #include "broker/owner.h"
 
 enum err broker_settings_pairs_apply(struct topic_settings *settings,
@@ -47,7 +48,9 @@ static enum err alter_topic(struct core *core, const struct broker_topic *topic,
     enum err err = alter_topic_settings(core, topic, alter, &settings);
     if (err)
         return err;
-    if (!alter->validate_only) {
+    if (alter->validate_only) {
+        err = broker_binding_check(core, &topic->id, settings->binding, &alter->call.diag);
+    } else {
         struct topic_put put = {
             .old = topic,
             .settings = settings,

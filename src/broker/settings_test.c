@@ -162,7 +162,7 @@ static void topics_follow_the_brokers_settings(void **state)
     assert_int_equal(said.source, CONFIG_SOURCE_DEFAULT_BROKER_DYNAMIC);
     assert_string_equal(said.last_value, "604800000");
     assert_string_equal(said.synonym, "log.retention.ms");
-    assert_int_equal(said.entries, broker_topic_config_rules().count + 15);
+    assert_int_equal(said.entries, broker_topic_config_rules().count + 16);
     assert_int_equal(alter_one(f, &broker, "log.retention.ms", "6000"), ERR_OK);
     said = describe(f, 2, "retention.ms", false);
     assert_string_equal(said.value, "6000");

@@ -25,6 +25,7 @@ struct settings_version {
 /* Settings of a topic at one time: shared by its versions and partitions, never changed. */
 struct topic_settings {
     _Atomic uint32_t refs;
+    struct broker_binding *binding; /* NULL: none */
     struct broker_topic_config config; /* in force */
     uint64_t set;                      /* those that the topic itself gives */
     uint64_t generation;               /* of the broker's settings below it; core 0 only */
@@ -274,6 +275,9 @@ struct broker_core {
     struct core_message drain_message;
     void (*topic_grown)(void *arg, const struct broker_topic *topic, uint32_t first);
     void *topic_grown_arg;
+    void (*topic_rebound)(void *arg, const struct broker_topic *before,
+                          const struct broker_topic *after);
+    void *topic_rebound_arg;
 };
 
 struct broker {
@@ -286,6 +290,7 @@ struct broker {
     struct owner *owner;
     char cluster_id[UUID_TEXT_SIZE + 1];
     int32_t node_id;
+    struct slice view_prefix; /* its bytes are the broker's */
     /* drain: core 0 */
     unsigned drain_left;
     void (*drain_done)(void *arg);

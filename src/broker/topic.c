@@ -39,6 +39,7 @@ struct topic_version *broker_topic_version_new(const struct topic_version_option
     topic->partition_count = options->partition_count;
     topic->created_ms = options->created_ms;
     topic->config = &options->settings->config;
+    topic->binding = options->settings->binding;
     version->settings = broker_topic_config_ref(options->settings);
     version->broker = options->broker;
     for (uint32_t i = 0; options->partitions && i < topic->partition_count; i++)
@@ -109,20 +110,27 @@ static void topic_settings_spread(struct core *core, const struct broker_topic *
     }
 }
 
+static void topic_rebound(struct broker_core *here, const struct broker_topic *before,
+                          const struct broker_topic *after)
+{
+    bool is_bound = (before && before->binding) || (after && after->binding);
+    if (here->topic_rebound && is_bound)
+        here->topic_rebound(here->topic_rebound_arg, before, after);
+}
+
 void broker_topic_view_put(struct core *core, struct view_entry *take_entry,
                            const struct broker_topic *take_topic)
 {
     struct broker_core *here = broker_core(core);
     struct view_entry *entry = topic_entry_find(here, take_topic->name);
+    const struct broker_topic *old = entry ? entry->topic : NULL;
     uint32_t known = 0;
     if (entry) {
-        const struct broker_topic *old = entry->topic;
         known = old->partition_count;
         here->partition_count -= known;
         entry->topic = take_topic;
         free(take_entry);
         topic_settings_spread(core, take_topic);
-        broker_topic_unref(old);
     } else {
         entry = take_entry;
         CHECK(entry);
@@ -134,6 +142,8 @@ void broker_topic_view_put(struct core *core, struct view_entry *take_entry,
             here->map_incomplete = true;
     }
     here->partition_count += take_topic->partition_count;
+    topic_rebound(here, old, take_topic);
+    broker_topic_unref(old);
     if (here->topic_grown && take_topic->partition_count > known)
         here->topic_grown(here->topic_grown_arg, take_topic, known);
 }
@@ -154,6 +164,7 @@ void broker_topic_view_remove(struct core *core, const struct broker_topic *topi
         if (broker_partition_is_here(core, last->partitions[i]))
             broker_partition_close(core, last->partitions[i]);
     }
+    topic_rebound(here, last, NULL);
     broker_topic_unref(last);
 }
 

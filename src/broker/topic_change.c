@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "broker/binding.h"
 #include "broker/owner.h"
 
 /* A new version of a topic, or its end, on its way to the catalogue and to all cores. */
@@ -36,6 +37,11 @@ static void change_end(struct core *core, struct topic_change *change, enum err 
     done(core, call, err);
 }
 
+static struct broker_binding *binding_of(const struct broker_topic *topic)
+{
+    return topic ? broker_topic_version_of(topic)->settings->binding : NULL;
+}
+
 /* New partitions of a version that nobody will see. */
 static void change_undo(struct core *core, struct topic_change *change, enum err err)
 {
@@ -45,6 +51,8 @@ static void change_undo(struct core *core, struct topic_change *change, enum err
         broker_topic_partitions_drop(topic->partitions + before, topic->partition_count - before);
         broker_owner_of(core)->partition_count -= topic->partition_count - before;
     }
+    if (topic && topic->binding != change->old->binding)
+        broker_binding_release(core, &topic->id, topic->binding);
     broker_topic_unref(topic);
     change_end(core, change, err);
 }
@@ -63,6 +71,8 @@ static void change_stored(void *arg, enum err err)
         change_undo(core, change, err);
         return;
     }
+    if (!change->version || change->version->topic.binding != old->binding)
+        broker_binding_release(core, &old->id, old->binding);
     struct spread *spread = change->spread;
     bool is_stale = change->version && change->version->settings->generation !=
                                            broker_core(core)->settings->generation;
@@ -128,10 +138,17 @@ enum err broker_topic_put(struct core *core, const struct topic_put *put)
                               old->created_ms, put->settings};
     if (!put->is_known)
         broker_facts_topic_encode(&fact, &change->fact);
-    change->version = change->fact.failed ? NULL : broker_topic_version_new(&options);
+    struct broker_binding *binding = put->settings->binding;
+    bool is_bound_anew = binding && binding != binding_of(old);
+    enum err err = change->fact.failed ? ERR_NO_MEMORY : ERR_OK;
+    if (!err && is_bound_anew)
+        err = broker_binding_take(core, &old->id, binding, &put->call->diag);
+    change->version = err ? NULL : broker_topic_version_new(&options);
     if (!change->version) {
+        if (!err && is_bound_anew)
+            broker_binding_release(core, &old->id, binding);
         change_free(change);
-        return ERR_NO_MEMORY;
+        return err ? err : ERR_NO_MEMORY;
     }
     if (put->is_known)
         change_stored(change, ERR_OK);

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "broker/binding.h"
 #include "broker/state.h"
 
 #define LIMITS_BOOL(low, high) .min = low, .max = high
@@ -60,6 +61,7 @@ struct topic_settings *broker_topic_config_copy(const struct topic_settings *set
     if (!copy)
         return NULL;
     memcpy(copy, settings, sizeof(*copy));
+    (void)broker_binding_ref(copy->binding);
     atomic_init(&copy->refs, 1);
     broker_topic_config_resolve(copy, base);
     return copy;
@@ -131,6 +133,8 @@ enum err broker_topic_config_change(struct topic_settings *settings,
         .values = &settings->config,
         .effective = &settings->config,
     };
+    if (slice_equal_text(change->name, BROKER_BINDING_NAME))
+        return broker_binding_change(&settings->binding, change, diag);
     const struct topic_fixed *fixed = topic_config_fixed(change->name);
     if (!fixed)
         return broker_config_change(&layer, change, diag);
@@ -150,8 +154,32 @@ struct topic_settings *broker_topic_config_ref(struct topic_settings *settings)
 
 void broker_topic_config_unref(struct topic_settings *settings)
 {
-    if (settings && atomic_fetch_sub_explicit(&settings->refs, 1, memory_order_acq_rel) == 1)
-        free(settings);
+    if (!settings || atomic_fetch_sub_explicit(&settings->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    broker_binding_unref(settings->binding);
+    free(settings);
+}
+
+static void topic_config_binding(const struct broker_topic *topic, config_entry_fn fn, void *arg)
+{
+    bool is_set = topic->binding != NULL;
+    struct config_entry entry = {
+        .name = BROKER_BINDING_NAME,
+        .value = is_set ? topic->binding->text : "",
+        .source = is_set ? CONFIG_SOURCE_TOPIC : CONFIG_SOURCE_DEFAULT,
+        .type = CONFIG_TYPE_LIST,
+        .doc = "Subjects of NATS that are bound to the topic: what is published to them is "
+               "appended, and records that name one are delivered on it.",
+        .synonyms = {{BROKER_BINDING_NAME, "", CONFIG_SOURCE_DEFAULT}},
+        .synonym_count = 1,
+    };
+    if (is_set) {
+        entry.synonyms[1] = entry.synonyms[0];
+        entry.synonyms[0] =
+            (struct config_synonym){BROKER_BINDING_NAME, entry.value, CONFIG_SOURCE_TOPIC};
+        entry.synonym_count = 2;
+    }
+    fn(arg, &entry);
 }
 
 void broker_topic_config_each(struct core *core, const struct broker_topic *topic,
@@ -160,6 +188,7 @@ void broker_topic_config_each(struct core *core, const struct broker_topic *topi
     const struct topic_settings *settings = broker_topic_version_of(topic)->settings;
     for (unsigned i = 0; i < COUNT_OF(topic_rules); i++)
         broker_settings_synonyms(core, &topic_rules[i], settings, fn, arg);
+    topic_config_binding(topic, fn, arg);
     for (unsigned i = 0; i < COUNT_OF(topic_fixed); i++) {
         struct config_entry entry = {
             .name = topic_fixed[i].name,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "broker/binding.h"
 #include "broker/owner.h"
 
 /* A topic on its way to the catalogue and to all cores. */
@@ -10,6 +11,7 @@ struct creation {
     struct core *core;
     struct broker_topic_create *create;
     struct topic_version *version;
+    struct broker_binding *binding; /* claimed; NULL: none */
     struct spread *spread;
     struct text fact;
     uint8_t key[FACT_TOPIC_KEY_SIZE];
@@ -121,6 +123,7 @@ static void creation_undo(struct core *core, struct creation *creation, enum err
         broker_topic_unref(topic);
     }
     broker_owner_of(core)->partition_count -= (size_t)create->out_partition_count;
+    broker_binding_release(core, &create->out_id, creation->binding);
     broker_topic_name_release(broker_owner_of(core), create->name);
     creation_free(creation);
     create_end(core, create, err);
@@ -161,9 +164,6 @@ static enum err creation_version(struct core *core, struct creation *creation,
     struct broker *broker = broker_core(core)->broker;
     uint32_t count = (uint32_t)create->out_partition_count;
     struct broker_partition **partitions = calloc(count, sizeof(struct broker_partition *));
-    uint8_t random[16];
-    broker->os->ops->random(broker->os, random, sizeof(random));
-    create->out_id = uuid_from_random(random);
     struct topic_version_options options = {
         .broker = broker,
         .id = create->out_id,
@@ -196,6 +196,7 @@ static void creation_begin(struct core *core, struct broker_topic_create *create
 {
     struct creation *creation = calloc(1, sizeof(*creation));
     if (!creation) {
+        broker_binding_release(core, &create->out_id, settings->binding);
         broker_topic_name_release(broker_owner_of(core), create->name);
         create_end(core, create, ERR_NO_MEMORY);
         return;
@@ -204,6 +205,7 @@ static void creation_begin(struct core *core, struct broker_topic_create *create
     creation->create = create;
     text_init(&creation->fact);
     broker_owner_of(core)->partition_count += (size_t)create->out_partition_count;
+    creation->binding = settings->binding;
     enum err err = creation_version(core, creation, settings);
     if (!err) {
         struct fact_topic fact = {create->out_id,
@@ -253,9 +255,17 @@ static enum err create_locked(struct core *core, struct broker_topic_create *cre
     enum err err = broker_topic_name_claim(owner, create->name, &create->call.diag);
     if (err)
         return create_fault(create, BROKER_TOPIC_FAULT_NAME, err);
-    if (create->validate_only) {
+    struct os *os = broker_core(core)->broker->os;
+    uint8_t random[16];
+    os->ops->random(os, random, sizeof(random));
+    create->out_id = uuid_from_random(random);
+    struct broker_binding *binding = settings->binding;
+    err = create->validate_only
+              ? broker_binding_check(core, &create->out_id, binding, &create->call.diag)
+              : broker_binding_take(core, &create->out_id, binding, &create->call.diag);
+    if (err || create->validate_only) {
         broker_topic_name_release(owner, create->name);
-        return ERR_OK;
+        return create_fault(create, BROKER_TOPIC_FAULT_SETTINGS, err);
     }
     *out_begun = true;
     creation_begin(core, create, settings);

@@ -193,6 +193,7 @@ static enum err open_broker(struct server *server, struct diag *diag)
         .store = server->store,
         .os = options->os,
         .logger = options->logger,
+        .view_prefix = options->settings->nats->view_prefix,
         .data_dir = options->data_dir,
         .settings = &options->settings->broker,
     };

@@ -130,10 +130,6 @@ class NatsToKafka(ViewsCase):
             publisher.client.send(b"PUB kafka.%s 2000\r\n%s\r\n" % (topic.encode(), message) * 100)
         self.assertEqual(publisher.ask("kafka." + topic, b"last")["offset"], 20000)
 
-    def test_subjects_cannot_be_bound_yet(self):
-        with self.assertRaises(confluent_kafka.KafkaException):
-            self.create(self.topic_name(), 1, **{"nats.subjects": "orders.>"})
-
     def test_keys_go_where_kafka_puts_them(self):
         topic = self.topic_name()
         self.create(topic, 7)
