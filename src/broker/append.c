@@ -50,10 +50,6 @@ static enum err append_check_produced(struct core *core, struct broker_append *a
         return ERR_OK;
     if (batch_check_produced(header, &append->call.diag) != ERR_OK)
         return ERR_RECORD_INVALID;
-    if (header->attributes & BATCH_TRANSACTIONAL) {
-        diag_set(&append->call.diag, "transactions are not implemented");
-        return ERR_RECORD_INVALID;
-    }
     struct slice records = buf_range_slice(append->batch);
     records = slice_make(records.data + BATCH_HEADER_SIZE, records.size - BATCH_HEADER_SIZE);
     if (batch_codec(header) == BATCH_CODEC_NONE && batch_check_count(header, records) != ERR_OK) {
@@ -150,6 +146,8 @@ void broker_append(struct core *core, const struct broker_topic *topic, int32_t 
     buf_ref(append->batch.buf);
     append->store.batch = append->batch;
     append->store.control = append->internal;
+    append->store.is_verified = append->is_verified || append->internal;
+    append->store.verify_end = append->internal ? INT64_MAX : append->verify_end;
     append->call.origin = core;
     append->call.err = ERR_OK;
     append->call.serve = append_serve;
@@ -197,6 +195,8 @@ static enum err append_try(struct core *core, struct broker_partition *partition
     append->store.done = append_done;
     list_init(&append->store.node);
     enum err err = store_log_append(partition->log, &append->store);
+    if (err == ERR_UNVERIFIED)
+        append->verify_end = append->store.verify_end;
     if (err == ERR_OFFLINE)
         atomic_store_explicit(&partition->offline, true, memory_order_relaxed);
     return err;

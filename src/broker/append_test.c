@@ -109,7 +109,7 @@ static void control_and_transactional_batches_are_refused(void **state)
     struct fixture_append a = {.topic = "t"};
     struct fixture_batch_options options = {1, 10, wall_ms(), BATCH_CONTROL};
     assert_int_equal(fixture_append(f, 0, &a, fixture_batch(&options)), ERR_RECORD_INVALID);
-    options.attributes = BATCH_TRANSACTIONAL;
+    options.attributes = BATCH_TRANSACTIONAL; /* without a producer id */
     assert_int_equal(fixture_append(f, 0, &a, fixture_batch(&options)), ERR_RECORD_INVALID);
     options.attributes = BATCH_CONTROL;
     a.append.internal = true;

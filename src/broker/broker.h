@@ -207,9 +207,19 @@ struct broker_marker {
     /* the broker's */
     struct broker_append append;
 };
-/* Internal topics too. Memory is the caller's until done. */
+/* Internal topics too. */
 void broker_marker_write(struct core *core, const struct broker_topic *topic, int32_t partition,
                          struct broker_marker *marker);
+
+/* The producers that a partition knows: an array of the call (broker_producers_release). */
+struct broker_producers {
+    struct broker_call call; /* err: NOT_FOUND, NO_MEMORY */
+    struct store_producer *producers;
+    size_t count;
+};
+void broker_producers_describe(struct core *core, struct broker_partition *partition,
+                               struct broker_producers *call);
+void broker_producers_release(struct broker_producers *call);
 
 #define BROKER_EPOCH_ANY (-1)
 
@@ -222,7 +232,8 @@ struct broker_read {
     size_t size_max;
     bool want_one; /* at least one whole batch, however large */
     bool want_memory;
-    bool committed; /* below the last stable offset */
+    bool committed; /* below the last stable offset; store.aborted then tells which transactions
+                       with records in what was read do not count, by first offset */
     /* out */
     int64_t high_watermark;
     int64_t last_stable;

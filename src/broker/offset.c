@@ -7,7 +7,10 @@ static void offset_done(struct store_lookup *store)
     struct broker_offset_find *find = CONTAINER_OF(store, struct broker_offset_find, store);
     struct broker_partition *partition = find->call.partition;
     struct core *core = broker_partition_core(partition);
-    if (store->result == ERR_OK) {
+    /* Kafka asks the whole log and leaves out what the reader may not have yet */
+    bool is_beyond = find->committed && store->result == ERR_OK && partition->log &&
+                     store->offset >= broker_partition_limit(partition, true);
+    if (store->result == ERR_OK && !is_beyond) {
         find->offset = store->offset;
         find->found_timestamp_ms = store->offset < 0 ? -1 : store->found_timestamp_ms;
         find->leader_epoch = store->offset < 0 ? -1 : store->leader_epoch;
@@ -46,7 +49,7 @@ static void offset_serve(struct core *core, struct broker_call *call)
     }
     find->leader_epoch = broker_partition_epoch(partition);
     if (find->kind == BROKER_OFFSET_LATEST) {
-        find->offset = broker_partition_visible(partition);
+        find->offset = broker_partition_limit(partition, find->committed);
     } else {
         find->offset = store_log_start(partition->log);
         find->leader_epoch = store_log_epoch_at(partition->log, find->offset);

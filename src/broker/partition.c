@@ -197,6 +197,12 @@ int64_t broker_partition_visible(const struct broker_partition *partition)
     return store_log_durable(partition->log);
 }
 
+int64_t broker_partition_limit(const struct broker_partition *partition, bool committed)
+{
+    int64_t visible = broker_partition_visible(partition);
+    return committed ? MIN(store_log_stable(partition->log), visible) : visible;
+}
+
 enum err broker_partition_epoch_check(const struct broker_partition *partition, int32_t epoch)
 {
     int32_t current = broker_partition_epoch(partition);

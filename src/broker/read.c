@@ -21,7 +21,7 @@ static enum err read_look(const struct broker_partition *partition, struct broke
 {
     read->log_start = store_log_start(partition->log);
     read->high_watermark = broker_partition_visible(partition);
-    read->last_stable = read->high_watermark;
+    read->last_stable = broker_partition_limit(partition, true);
     enum err err = broker_partition_epoch_check(partition, read->epoch);
     if (err)
         return err;
@@ -50,6 +50,7 @@ static void read_serve(struct core *core, struct broker_call *call)
     read->store.size_max = read->size_max;
     read->store.want_one = read->want_one;
     read->store.want_memory = read->want_memory;
+    read->store.want_aborted = read->committed;
     read->store.done = read_done;
     partition->pending++;
     err = store_log_read(partition->log, &read->store);

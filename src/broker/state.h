@@ -128,6 +128,8 @@ bool broker_partition_is_here(const struct core *core, const struct broker_parti
 /* No log any more, or not for long. */
 bool broker_partition_is_gone(const struct broker_partition *partition);
 int64_t broker_partition_visible(const struct broker_partition *partition);
+/* Where readers stop: what is visible, or the last stable offset. */
+int64_t broker_partition_limit(const struct broker_partition *partition, bool committed);
 /* ERR_OK, ERR_FENCED or ERR_EPOCH_UNKNOWN. */
 enum err broker_partition_epoch_check(const struct broker_partition *partition, int32_t epoch);
 struct core *broker_partition_core(const struct broker_partition *partition);

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 #include "base/map.h"
-#include "store/store.h"
+#include "store/producers.h"
+#include "store/transactions.h"
 
 struct fixture_fact {
     struct slice key; /* bytes follow */
@@ -63,6 +64,8 @@ struct store_log {
     int64_t start;
     int64_t end;
     int64_t durable;
+    struct producers producers; /* of transactional batches and markers alone */
+    struct transactions *transactions;
     struct list waiting;
     struct core_work work;
     bool is_working;
@@ -146,6 +149,29 @@ static void fixture_store_deinit(struct store *store)
 
 /* --- logs --- */
 
+/* What the batch means to transactions. */
+static void fixture_log_know(struct store_log *log, struct slice batch,
+                             const struct batch_header *header)
+{
+    struct transactions_marker marker;
+    enum err err = ERR_OK;
+    if (!(header->attributes & (BATCH_TRANSACTIONAL | BATCH_CONTROL)))
+        return;
+    if (!(header->attributes & BATCH_CONTROL)) {
+        err = producers_add(&log->producers, header, 0);
+        CHECK(err == ERR_OK && transactions_add(log->transactions, header, 0) == ERR_OK);
+    } else if (transactions_marker_read(batch, header, &marker) == ERR_OK) {
+        err = producers_add_marker(&log->producers, header, marker.coordinator_epoch, 0);
+        CHECK(err == ERR_OK && transactions_end(log->transactions, header, &marker) == ERR_OK);
+    }
+}
+
+static void fixture_log_transactions_free(struct store_log *log)
+{
+    producers_deinit(&log->producers);
+    transactions_free(log->transactions);
+}
+
 static void fixture_log_keep(struct store_log *log)
 {
     struct fixture_kept *kept = calloc(1, sizeof(*kept));
@@ -173,6 +199,13 @@ static void fixture_log_find(struct store_log *log)
         log->end = log->durable = kept->end;
         *at = kept->next;
         free(kept);
+        for (size_t i = 0; i < log->count; i++) {
+            struct batch_header header;
+            struct slice bytes = slice_make(log->batches[i].bytes, log->batches[i].size);
+            CHECK(batch_header_read(bytes, &header) == ERR_OK);
+            fixture_log_know(log, bytes, &header);
+        }
+        transactions_commit(log->transactions, log->durable);
         return;
     }
 }
@@ -183,6 +216,9 @@ enum err store_log_new(struct store *store, struct core *core, struct store_log_
     struct store_log *log = calloc(1, sizeof(*log));
     *log = (struct store_log){.store = store, .core = core, .key = key, .config = config};
     list_init(&log->waiting);
+    producers_init(&log->producers, 1);
+    log->transactions = transactions_new(1);
+    CHECK(log->transactions);
     if (store->is_keeping)
         fixture_log_find(log);
     atomic_fetch_add(&store->logs, 1);
@@ -207,6 +243,7 @@ void store_log_free(struct store_log *log)
     atomic_fetch_sub(&log->store->logs, 1);
     if (log->store->is_keeping)
         fixture_log_keep(log);
+    fixture_log_transactions_free(log);
     fixture_batches_free(log->batches, log->count);
     free(log);
 }
@@ -273,6 +310,25 @@ int64_t store_log_durable(const struct store_log *log)
     return log->durable;
 }
 
+int64_t store_log_stable(const struct store_log *log)
+{
+    return MAX(log->start, transactions_stable(log->transactions, log->durable));
+}
+
+void store_log_producer_each(const struct store_log *log, store_producer_fn fn, void *arg)
+{
+    list_for_each (node, &log->producers.by_use) {
+        const struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
+        const struct transactions_open *open =
+            transactions_find(log->transactions, entry->producer_id);
+        struct store_producer producer = {.producer_id = entry->producer_id,
+                                          .epoch = entry->epoch,
+                                          .coordinator_epoch = entry->coordinator_epoch,
+                                          .transaction_first = open ? open->first_offset : -1};
+        fn(arg, &producer);
+    }
+}
+
 uint64_t store_log_size(const struct store_log *log)
 {
     uint64_t size = 0;
@@ -305,6 +361,7 @@ static void fixture_commit_done(struct core *core, struct core_work *work)
     list_splice_back(&batch, &log->waiting);
     log->is_working = false;
     log->durable = log->end;
+    transactions_commit(log->transactions, log->durable);
     struct list *node;
     while ((node = list_pop_front(&batch))) {
         struct store_append *append = LIST_ENTRY(node, struct store_append, node);
@@ -325,12 +382,39 @@ static void fixture_keep(struct store_log *log, const struct store_append *appen
     memcpy(batch->bytes, append->batch.buf->data + append->batch.offset, batch->size);
 }
 
+static enum err fixture_check(struct store_log *log, struct store_append *append)
+{
+    const struct batch_header *header = &append->header;
+    struct producers_batch original;
+    struct transactions_marker marker;
+    if (!(header->attributes & (BATCH_TRANSACTIONAL | BATCH_CONTROL)))
+        return ERR_OK;
+    if (header->attributes & BATCH_CONTROL) {
+        if (transactions_marker_read(buf_range_slice(append->batch), header, &marker) != ERR_OK)
+            return ERR_OK;
+        enum err err = producers_check_marker(&log->producers, header, marker.coordinator_epoch);
+        return err ? err
+                   : transactions_check_marker(log->transactions, header, append->marker_strict);
+    }
+    enum err err = producers_check(&log->producers, header, &original);
+    if (err == ERR_OK)
+        err = transactions_check(log->transactions, header);
+    int64_t marker_offset = producers_marker_offset(&log->producers, header->producer_id);
+    if (err == ERR_UNVERIFIED && append->is_verified && marker_offset < append->verify_end)
+        return ERR_OK;
+    append->verify_end = log->end;
+    return err;
+}
+
 enum err store_log_append(struct store_log *log, struct store_append *append)
 {
     if (log->is_offline)
         return ERR_OFFLINE;
     if (atomic_load(&log->store->is_busy))
         return ERR_BUSY;
+    enum err err = fixture_check(log, append);
+    if (err != ERR_OK)
+        return err;
     uint8_t *bytes = append->batch.buf->data + append->batch.offset;
     append->base_offset = log->end;
     batch_stamp(bytes, log->end, append->leader_epoch);
@@ -338,6 +422,8 @@ enum err store_log_append(struct store_log *log, struct store_append *append)
         append->header.max_timestamp_ms = core_wall_ms(log->core);
         batch_stamp_append_time(bytes, append->batch.size, append->header.max_timestamp_ms);
     }
+    append->header.base_offset = append->base_offset;
+    fixture_log_know(log, buf_range_slice(append->batch), &append->header);
     fixture_keep(log, append);
     log->end += append->header.last_offset_delta + 1;
     list_push_back(&log->waiting, &append->node);
@@ -368,6 +454,9 @@ enum err store_log_read(struct store_log *log, struct store_read *read)
         read->offset_next = batch->next;
         break;
     }
+    if (read->want_aborted && read->size > 0)
+        return transactions_aborted(log->transactions, read->offset, read->offset_next,
+                                    log->durable, &read->aborted, &read->aborted_count);
     return ERR_OK;
 }
 
@@ -376,8 +465,10 @@ void store_read_release(struct store_read *read)
     for (unsigned i = 0; i < read->chunk_count; i++)
         buf_unref(read->chunks[i].bytes.buf);
     free(read->chunks);
+    free(read->aborted);
     read->chunks = NULL;
-    read->chunk_count = 0;
+    read->aborted = NULL;
+    read->chunk_count = read->aborted_count = 0;
 }
 
 void store_log_find_time(struct store_log *log, struct store_lookup *lookup)

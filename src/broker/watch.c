@@ -36,7 +36,7 @@ static void watch_serve(struct core *core, struct broker_call *call)
     broker_placement_count(core, partition, call->origin);
     if (broker_partition_is_gone(partition))
         watch_fire(core, watch, ERR_OK);
-    else if (watch->offset < broker_partition_visible(partition) ||
+    else if (watch->offset < broker_partition_limit(partition, watch->committed) ||
              store_log_state(partition->log) != ERR_OK)
         watch_fire(core, watch, ERR_OK);
     else
@@ -71,10 +71,11 @@ void broker_watch_wake(struct core *core, struct broker_partition *partition)
     if (list_empty(&partition->waiters))
         return;
     int64_t visible = broker_partition_visible(partition);
+    int64_t stable = broker_partition_limit(partition, true);
     bool all = store_log_state(partition->log) != ERR_OK;
     list_for_each_safe (node, following, &partition->waiters) {
         struct broker_watch *watch = LIST_ENTRY(node, struct broker_watch, waiting);
-        if (!all && watch->offset >= visible)
+        if (!all && watch->offset >= (watch->committed ? stable : visible))
             continue;
         list_remove(node);
         watch_fire(core, watch, ERR_OK);
