@@ -45,7 +45,7 @@ static uint8_t *pages_new(size_t size)
 
 // --- requests ------------------------------------------------------------------------------------
 
-static void frame_start(struct wire_writer *w, int16_t key, int16_t version)
+void frames_start(struct wire_writer *w, int16_t key, int16_t version)
 {
     wire_writer_init_growing(w);
     wire_writer_int32(w, 0);
@@ -59,7 +59,7 @@ static void frame_start(struct wire_writer *w, int16_t key, int16_t version)
                                 kafka_api_request_header_version(kafka_api_find(key), version), w);
 }
 
-static struct frames_bytes frame_end(struct wire_writer *w)
+struct frames_bytes frames_end(struct wire_writer *w)
 {
     check_err(w->error, "encoding a request");
     be32_put(w->data, (uint32_t)(w->size - LENGTH_SIZE));
@@ -130,9 +130,9 @@ struct frames_produce frames_produce_new(const struct frames_shape *shape, uint3
     request.topic_data = &topic;
     request.topic_data_count = 1;
     struct wire_writer w;
-    frame_start(&w, KAFKA_API_PRODUCE, FRAMES_PRODUCE_VERSION);
+    frames_start(&w, KAFKA_API_PRODUCE, FRAMES_PRODUCE_VERSION);
     kafka_produce_request_encode(&request, FRAMES_PRODUCE_VERSION, &w);
-    struct frames_bytes frame = frame_end(&w);
+    struct frames_bytes frame = frames_end(&w);
 
     produce.size = frame.size;
     produce.index_at = frame.size - shape->spread * produce.index_stride;
@@ -178,9 +178,9 @@ struct frames_fetch frames_fetch_new(const char *topic_name, int32_t wait_ms, in
     request.topics = &topic;
     request.topics_count = 1;
     struct wire_writer w;
-    frame_start(&w, KAFKA_API_FETCH, FRAMES_FETCH_VERSION);
+    frames_start(&w, KAFKA_API_FETCH, FRAMES_FETCH_VERSION);
     kafka_fetch_request_encode(&request, FRAMES_FETCH_VERSION, &w);
-    struct frames_bytes frame = frame_end(&w);
+    struct frames_bytes frame = frames_end(&w);
     struct frames_fetch fetch = {frame.bytes, frame.size, frame.size - FETCH_TAIL_OF_OFFSET};
     CHECK(be64_get(frame.bytes + fetch.offset_at) == (uint64_t)mark);
     return fetch;
@@ -215,9 +215,9 @@ struct frames_bytes frames_create_new(const char *name, int32_t partitions, cons
     request.topics = &topic;
     request.topics_count = 1;
     struct wire_writer w;
-    frame_start(&w, KAFKA_API_CREATE_TOPICS, CREATE_VERSION);
+    frames_start(&w, KAFKA_API_CREATE_TOPICS, CREATE_VERSION);
     kafka_create_topics_request_encode(&request, CREATE_VERSION, &w);
-    return frame_end(&w);
+    return frames_end(&w);
 }
 
 struct frames_bytes frames_metadata_new(const char *name)
@@ -230,9 +230,9 @@ struct frames_bytes frames_metadata_new(const char *name)
     request.topics = &topic;
     request.topics_count = 1;
     struct wire_writer w;
-    frame_start(&w, KAFKA_API_METADATA, METADATA_VERSION);
+    frames_start(&w, KAFKA_API_METADATA, METADATA_VERSION);
     kafka_metadata_request_encode(&request, METADATA_VERSION, &w);
-    return frame_end(&w);
+    return frames_end(&w);
 }
 
 struct frames_bytes frames_api_versions_new(void)
@@ -240,9 +240,9 @@ struct frames_bytes frames_api_versions_new(void)
     struct kafka_api_versions_request request;
     kafka_api_versions_request_init(&request);
     struct wire_writer w;
-    frame_start(&w, KAFKA_API_API_VERSIONS, 0);
+    frames_start(&w, KAFKA_API_API_VERSIONS, 0);
     kafka_api_versions_request_encode(&request, 0, &w);
-    return frame_end(&w);
+    return frames_end(&w);
 }
 
 // --- answers -------------------------------------------------------------------------------------

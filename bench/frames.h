@@ -52,6 +52,11 @@ void frames_produce_patch(const struct frames_produce *produce, uint8_t *frame, 
 struct frames_fetch frames_fetch_new(const char *topic, int32_t wait_ms, int32_t size_max);
 void frames_fetch_patch(const struct frames_fetch *fetch, uint32_t id, int64_t offset);
 
+/* A request of one's own: header, then its body is encoded into w, then its length is set. */
+struct wire_writer;
+void frames_start(struct wire_writer *w, int16_t key, int16_t version);
+struct frames_bytes frames_end(struct wire_writer *w);
+
 /* config: "name=value", or NULL. */
 struct frames_bytes frames_create_new(const char *topic, int32_t partitions, const char *config);
 struct frames_bytes frames_metadata_new(const char *topic);

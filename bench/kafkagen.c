@@ -13,6 +13,7 @@
 
 #include "base/endian.h"
 #include "bench/frames.h"
+#include "bench/groups.h"
 #include "bench/link.h"
 #include "bench/options.h"
 #include "bench/stats.h"
@@ -625,13 +626,17 @@ int main(int argc, char **argv)
         options->fetch_bytes > INT32_MAX / 2 || options->partitions > INT32_MAX / 2)
         stats_die_of("a size or count is beyond what the protocol can say");
     arena_init(&gen.arena, 0);
+    if (!strcmp(options->mode, "commit"))
+        topic_set_up(&gen);
+    if (groups_run(options))
+        return 0;
     if (!strcmp(options->mode, "ready") || !strcmp(options->mode, "fsync")) {
         (options->mode[0] == 'r' ? run_ready : run_fsync)(&gen);
         return 0;
     }
     if (strcmp(options->mode, "produce") != 0 && strcmp(options->mode, "tail") != 0 &&
         !gen.is_fetch)
-        stats_die_of("--mode: produce, fetch, tail, ready or fsync, not '%s'", options->mode);
+        stats_die_of("--mode: no '%s'; --help tells them", options->mode);
     topic_set_up(&gen);
     (!strcmp(options->mode, "tail") ? run_tail : run_load)(&gen);
     return 0;

@@ -6,7 +6,7 @@
 
 /* NUMBER: uint64_t; TEXT: const char *. An option is called like its member, with - for _. */
 #define OPTIONS(NUMBER, TEXT)                                                                      \
-    TEXT(mode, "produce", "produce, fetch, tail, ready or fsync")                                  \
+    TEXT(mode, "produce", "produce, fetch, tail, ready, fsync; beat, join, commit")                \
     NUMBER(port, 9092, "of the server on 127.0.0.1")                                               \
     NUMBER(pid, 0, "of the server, whose CPU time is taken; 0: none")                              \
     TEXT(peer, "kafka", "kafka, or floor: no topic is made and no answer looked into")             \
@@ -28,6 +28,8 @@
     NUMBER(count, 0, "requests; 0: no limit")                                                      \
     NUMBER(seconds, 3, "to go on for; ready: to wait at most; 0: no limit")                        \
     NUMBER(warm, 0, "requests before the measurement")                                             \
+    NUMBER(groups, 1, "beat: consumer groups; commit: a connection each")                          \
+    NUMBER(members, 3, "beat, join: of a group, a connection each")                                \
     TEXT(file, "fsync.data", "fsync: the file that is written")                                    \
     NUMBER(json, 0, "1: print JSON")
 
