@@ -242,6 +242,8 @@ struct broker_read {
 };
 void broker_read(struct core *core, struct broker_partition *partition, struct broker_read *read);
 void broker_read_release(struct broker_read *read);
+/* Whether a batch of a committed read belongs to an aborted transaction. */
+bool broker_read_is_aborted(const struct broker_read *read, const struct batch_header *header);
 
 /* Tells once when there is something visible at or beyond offset (or the partition is gone or
  * offline). Arm again after it fired. Stays registered nowhere when not armed. */

@@ -75,3 +75,18 @@ void broker_read_release(struct broker_read *read)
 {
     store_read_release(&read->store);
 }
+
+bool broker_read_is_aborted(const struct broker_read *read, const struct batch_header *header)
+{
+    if (!(header->attributes & BATCH_TRANSACTIONAL))
+        return false;
+    for (uint32_t i = 0; i < read->store.aborted_count; i++) {
+        const struct store_aborted *aborted = &read->store.aborted[i];
+        if (aborted->first_offset > header->base_offset)
+            break;
+        if (aborted->producer_id == header->producer_id &&
+            aborted->last_offset >= header->base_offset)
+            return true;
+    }
+    return false;
+}

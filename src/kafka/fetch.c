@@ -22,10 +22,35 @@ static void answer_error(struct kafka_request *request, int16_t code)
     kafka_request_answer(request, fetch, &response);
 }
 
+/* False: out of memory. Without its list no record can be given to a reader of committed ones. */
+static bool part_answer_aborted(const struct fetch *fetch, const struct fetch_part *part,
+                                struct kafka_fetch_response_partition *out)
+{
+    static const struct kafka_fetch_response_aborted_transaction none;
+    uint32_t count = part->chunks.count ? part->read.store.aborted_count : 0;
+    if (fetch->asked.isolation_level != 1)
+        return true;
+    /* empty, not null */
+    out->aborted_transactions = (struct kafka_fetch_response_aborted_transaction *)&none;
+    if (count == 0)
+        return true;
+    struct kafka_fetch_response_aborted_transaction *list =
+        arena_alloc_array(&fetch->request->arena, count, sizeof(*list));
+    if (!list)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        kafka_fetch_response_aborted_transaction_init(&list[i]);
+        list[i].producer_id = part->read.store.aborted[i].producer_id;
+        list[i].first_offset = part->read.store.aborted[i].first_offset;
+    }
+    out->aborted_transactions = list;
+    out->aborted_transactions_count = count;
+    return true;
+}
+
 static void part_answer(const struct fetch *fetch, struct fetch_part *part,
                         struct kafka_fetch_response_partition *out)
 {
-    static const struct kafka_fetch_response_aborted_transaction none;
     kafka_fetch_response_partition_init(out);
     out->partition_index = part->want.index;
     out->error_code = part->error;
@@ -37,8 +62,10 @@ static void part_answer(const struct fetch *fetch, struct fetch_part *part,
     out->last_stable_offset = part->read.last_stable;
     out->log_start_offset = part->read.log_start;
     out->diverging_epoch = part->diverging;
-    if (fetch->asked.isolation_level == 1) /* empty, not null */
-        out->aborted_transactions = (struct kafka_fetch_response_aborted_transaction *)&none;
+    if (!part_answer_aborted(fetch, part, out)) {
+        out->error_code = kafka_error_of_read(ERR_NO_MEMORY);
+        return;
+    }
     if (part->chunks.count) {
         out->records.size = part->read.store.size;
         out->records.gap = &part->chunks;

@@ -95,7 +95,8 @@ static enum nats_live_result send_batch(struct sending *sending, struct slice ba
     struct nats_reader *reader = sending->reader;
     struct slice records;
     struct record record;
-    if (header->attributes & BATCH_CONTROL || batch_last_offset(header) < reader->offset)
+    if (header->attributes & BATCH_CONTROL || batch_last_offset(header) < reader->offset ||
+        broker_read_is_aborted(&reader->read, header))
         return NATS_LIVE_MORE;
     enum err err = codec_batch_records(batch, &sending->scratch, &records);
     if (err == ERR_NO_MEMORY)

@@ -132,10 +132,12 @@ struct store_chunk {
     size_t size;
 };
 
-/* An aborted transaction: records of the producer in [first_offset, marker) do not count. */
+/* An aborted transaction: transactional records of the producer between these offsets do not count.
+ */
 struct store_aborted {
     int64_t producer_id;
     int64_t first_offset;
+    int64_t last_offset; /* of its marker */
 };
 
 struct store_read {

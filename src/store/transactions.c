@@ -262,7 +262,8 @@ static uint32_t aborted_collect(const struct transactions *transactions, int64_t
         if (!aborted_touches(entry, to, &is_last))
             continue;
         if (out)
-            out[count] = (struct store_aborted){entry->producer_id, entry->first_offset};
+            out[count] =
+                (struct store_aborted){entry->producer_id, entry->first_offset, entry->last_offset};
         count++;
     }
     list_for_each (node, &transactions->ended) {
@@ -270,7 +271,8 @@ static uint32_t aborted_collect(const struct transactions *transactions, int64_t
         if (!ended_touches(open, from, to, durable))
             continue;
         if (out)
-            out[count] = (struct store_aborted){open->producer_id, open->first_offset};
+            out[count] =
+                (struct store_aborted){open->producer_id, open->first_offset, open->marker_offset};
         count++;
     }
     return count;
