@@ -315,6 +315,7 @@ enum err broker_open(const struct broker_options *options, struct broker **out, 
         return err;
     }
     store_logs_claimed(broker->store);
+    broker_transaction_coordinator_open(broker);
     broker_space_measure(broker);
     *out = broker;
     return ERR_OK;
@@ -326,6 +327,7 @@ void broker_close(struct broker *broker)
     struct list *node;
     struct core *core = broker->cores && broker->cores[0].core ? broker->cores[0].core : NULL;
     broker_group_coordinator_close(broker);
+    broker_transaction_coordinator_close(broker);
     if (core)
         broker_quota_close(broker);
     while (core && (topic = broker_topic_after(core, topic ? topic->name : SLICE_NULL))) {

@@ -1,6 +1,7 @@
 // The face of groups: each call goes to core 0, waits there for its group's state, and is served.
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/group_coordinator.h"
+#include "broker/transaction_coordinator.h"
 
 void broker_group_result_release(void *private)
 {
@@ -262,6 +263,8 @@ static void commit_write(struct core *core, struct group_commit *commit, struct 
         return;
     }
     commit->private = core;
+    if (commit->transactional_id.data)
+        broker_group_write_transactional(write, commit->producer_id, commit->producer_epoch);
     for (size_t i = 0; i < commit->offset_count; i++)
         offset_write(write, commit, &commit->offsets[i]);
     if (!broker_group_write_is_empty(write)) {
@@ -270,6 +273,22 @@ static void commit_write(struct core *core, struct group_commit *commit, struct 
     }
     broker_group_write_drop(write);
     broker_call_finish(core, &commit->call, ERR_OK);
+}
+
+/* Whether it may be written; in a transaction no member need be named, as before KIP-447, and a
+ * rebalance under way fences nobody. */
+static enum err commit_check(struct core *core, struct group_commit *commit,
+                             struct group_entry *entry)
+{
+    if (!commit->transactional_id.data)
+        return broker_group_classic_commit_check(&entry->group, commit);
+    bool is_named =
+        commit->generation >= 0 || commit->member_id.size > 0 || commit->instance_id.data;
+    enum err err =
+        is_named ? broker_group_classic_commit_check(&entry->group, commit) : ERR_OK;
+    if (err && err != ERR_REBALANCE)
+        return err;
+    return broker_transaction_check(core, commit, (int32_t)entry->partition->index);
 }
 
 static void commit_serve(struct core *core, struct broker_call *call)
@@ -286,7 +305,7 @@ static void commit_serve(struct core *core, struct broker_call *call)
         err = entry ? ERR_OK : ERR_NO_MEMORY;
     }
     if (!err)
-        err = broker_group_classic_commit_check(&entry->group, commit);
+        err = commit_check(core, commit, entry);
     if (err)
         broker_call_finish(core, call, err);
     else
@@ -304,6 +323,16 @@ void broker_group_commit(struct core *core, struct group_commit *commit)
 
 /* --- fetch --- */
 
+/* An open transaction has promised another one. */
+static void offset_unstable(struct group_offset *out)
+{
+    out->offset = -1;
+    out->leader_epoch = -1;
+    out->commit_ms = -1;
+    out->metadata = slice_text("");
+    out->err = ERR_UNSTABLE;
+}
+
 static bool offset_fill(struct group_fetch *fetch, const struct group_slot *slot,
                         struct group_offset *out)
 {
@@ -312,7 +341,9 @@ static bool offset_fill(struct group_fetch *fetch, const struct group_slot *slot
     out->commit_ms = -1;
     out->err = ERR_OK;
     out->metadata = slice_text("");
-    if (!slot || !slot->value)
+    if (slot && fetch->require_stable && !list_empty(&slot->promises))
+        offset_unstable(out);
+    if (!slot || !slot->value || out->err)
         return true;
     const struct offsets_value *value = &slot->value->value;
     out->offset = value->offset;
@@ -333,7 +364,8 @@ static enum err fetch_all(struct group_fetch *fetch, const struct group_entry *e
         return ERR_OK;
     list_for_each (node, &entry->slots) {
         const struct group_slot *slot = LIST_ENTRY(node, struct group_slot, node);
-        if (!slot->value)
+        bool is_unstable = fetch->require_stable && !list_empty(&slot->promises);
+        if (!slot->value && !is_unstable)
             continue;
         struct group_offset *out = &fetch->offsets[fetch->offset_count++];
         out->topic = arena_copy(&fetch->arena, broker_group_slot_topic(slot));

@@ -141,6 +141,11 @@ struct group_commit {
     int64_t retention_ms; /* -1: the default */
     struct group_offset *offsets;
     size_t offset_count;
+    /* In a transaction (the id not null): they count when it commits. The partition that takes them
+     * has been added to it. err: also those of broker_transaction_add. */
+    struct slice transactional_id;
+    int64_t producer_id;
+    int16_t producer_epoch;
     void *private;
 };
 void broker_group_commit(struct core *core, struct group_commit *commit);
@@ -151,7 +156,7 @@ struct group_fetch {
     struct slice group_id;
     struct slice member_id; /* null: not checked */
     int32_t member_epoch;
-    bool require_stable;
+    bool require_stable; /* UNSTABLE where a transaction may change the offset */
     bool all;
     struct group_offset *offsets;
     size_t offset_count;

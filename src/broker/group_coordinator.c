@@ -67,6 +67,7 @@ void broker_group_coordinator_close(struct broker *broker)
         struct group_partition *partition = &groups->partitions[i];
         core_timer_cancel(groups->core, &partition->timer);
         broker_group_rewrite_stop(partition);
+        broker_group_promise_free_all(partition);
         list_for_each_safe (node, following, &partition->entries)
             broker_group_entry_free(LIST_ENTRY(node, struct group_entry, node));
     }
@@ -99,6 +100,7 @@ static enum err topic_take(struct groups *groups)
         partitions[i].index = i;
         list_init(&partitions[i].entries);
         list_init(&partitions[i].parked);
+        list_init(&partitions[i].promises);
         core_timer_init(&partitions[i].timer, parked_timer);
         broker_group_rewrite_init(&partitions[i]);
     }

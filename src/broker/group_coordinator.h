@@ -62,6 +62,7 @@ struct group_partition {
     uint64_t log_bytes;  /* of batches in the log */
     uint64_t live_bytes; /* about what all that counts would take */
     unsigned writes;     /* under way */
+    struct list promises; /* of group_promise.node: durable, in the order of the log */
     unsigned round;      /* rewrites begun */
     struct group_rewrite rewrite;
 };
@@ -78,8 +79,20 @@ struct group_slot {
     struct slice key; /* partition (4 bytes), then the topic's name; bytes follow */
     struct group_value *value;
     int64_t log_offset; /* of the record that value comes from */
-    unsigned pending;   /* writes under way */
+    unsigned pending;   /* writes under way, and promises */
+    struct list promises; /* of group_promise.slot_node, those under way too */
     size_t size;
+};
+
+/* An offset that a transaction will bring, if it commits. */
+struct group_promise {
+    struct list node; /* in partition.promises, or alone */
+    struct list slot_node;
+    struct group_entry *entry;
+    struct group_slot *slot;
+    struct group_value *value;
+    int64_t producer_id;
+    int64_t log_offset; /* of its record; -1: not written yet */
 };
 
 struct group_entry {
@@ -163,6 +176,9 @@ void broker_group_slot_free(struct group_entry *entry, struct group_slot *slot);
 struct group_append;
 /* NULL: out of memory. The entry stays until it is done. */
 struct group_append *broker_group_write_new(struct group_entry *entry);
+/* All that follows is of this producer's transaction. */
+void broker_group_write_transactional(struct group_append *write, int64_t producer_id,
+                                      int16_t epoch);
 /* An offset, or (value NULL) its tombstone. */
 NODISCARD enum err broker_group_write_offset(struct group_append *write, struct slice topic,
                                              int32_t partition, const struct offsets_value *value);
@@ -179,6 +195,26 @@ bool broker_group_write_is_empty(const struct group_append *write);
 /* group_env.write */
 NODISCARD enum err broker_group_write_machine(struct group_env *env, struct group *group,
                                               const struct group_write *write);
+
+/* --- group_promise.c --- */
+/* Takes the value; NULL: out of memory or budget, the value is freed. The slot stays. */
+struct group_promise *broker_group_promise_new(struct group_entry *entry, struct group_slot *slot,
+                                               struct group_value *take_value,
+                                               int64_t producer_id);
+/* Its record is durable; an older one of the same producer for the same place goes. */
+void broker_group_promise_written(struct group_promise *promise, int64_t log_offset);
+/* Forgets it; its slot may go. */
+void broker_group_promise_free(struct group_promise *promise);
+void broker_group_promise_free_all(struct group_partition *partition);
+/* The producer's transaction has ended in this partition of GROUP_TOPIC, its marker is durable.
+ * ERR_AGAIN: the partition is being read back. On core 0. */
+NODISCARD enum err broker_group_promise_end(struct core *core, int32_t partition,
+                                            int64_t producer_id, bool commit);
+/* The same while reading back. */
+void broker_group_promise_settle(struct group_partition *partition, int64_t producer_id,
+                                 bool commit);
+/* Whether one lies before offset in the log. */
+bool broker_group_promise_is_before(const struct group_partition *partition, int64_t offset);
 
 /* --- group_load.c --- */
 void broker_group_load_start(struct group_partition *partition);

@@ -2,7 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
 
+#include "base/endian.h"
 #include "broker/group_coordinator.h"
+
+/* Where a record comes from. */
+struct load_place {
+    int64_t log_offset;
+    int64_t producer_id; /* -1: no transaction */
+};
 
 static struct group_entry *load_entry(struct group_partition *partition, struct slice id)
 {
@@ -10,8 +17,20 @@ static struct group_entry *load_entry(struct group_partition *partition, struct 
     return entry ? entry : broker_group_entry_new(partition, id);
 }
 
+/* Of a transaction: it counts when the marker is found, if at all. */
+static enum err load_promise(struct group_entry *entry, struct group_slot *slot,
+                             struct group_value *take_value, const struct load_place *place)
+{
+    struct group_promise *promise =
+        broker_group_promise_new(entry, slot, take_value, place->producer_id);
+    if (!promise)
+        return ERR_NO_MEMORY;
+    broker_group_promise_written(promise, place->log_offset);
+    return ERR_OK;
+}
+
 static enum err load_offset(struct group_partition *partition, const struct offsets_key *key,
-                            struct slice bytes, int64_t log_offset)
+                            struct slice bytes, const struct load_place *place)
 {
     struct offsets_value value;
     enum err err = bytes.data ? broker_offsets_value_read(bytes, &value) : ERR_OK;
@@ -24,7 +43,9 @@ static enum err load_offset(struct group_partition *partition, const struct offs
         slot && bytes.data ? broker_group_slot_value_new(entry, &value) : NULL;
     if (!slot || (bytes.data && !copy))
         return ERR_NO_MEMORY;
-    broker_group_slot_set(entry, slot, copy, log_offset);
+    if (place->producer_id != -1)
+        return load_promise(entry, slot, copy, place);
+    broker_group_slot_set(entry, slot, copy, place->log_offset);
     broker_group_slot_tidy(entry, slot);
     return ERR_OK;
 }
@@ -43,17 +64,33 @@ static enum err load_group(struct group_partition *partition, struct slice id, s
     return err;
 }
 
+/* The end of a transaction: version i16 and kind i16 (0 abort, 1 commit) are the key. */
+static enum err load_marker(struct group_partition *partition, const struct batch_header *header,
+                            const struct record *record)
+{
+    if (record->key.size < 4)
+        return ERR_CORRUPT;
+    uint16_t kind = be16_get(record->key.data + 2);
+    if (kind <= 1)
+        broker_group_promise_settle(partition, header->producer_id, kind == 1);
+    return ERR_OK;
+}
+
 static enum err load_record(struct replay *replay, const struct batch_header *header,
                             const struct record *record)
 {
     struct group_partition *partition = CONTAINER_OF(replay, struct group_partition, replay);
-    int64_t log_offset = broker_replay_offset(header, record);
+    bool is_transactional = header->attributes & BATCH_TRANSACTIONAL;
+    struct load_place place = {.log_offset = broker_replay_offset(header, record),
+                               .producer_id = is_transactional ? header->producer_id : -1};
+    if (header->attributes & BATCH_CONTROL)
+        return load_marker(partition, header, record);
     struct offsets_key key;
     enum err err = broker_offsets_key_read(record->key, &key);
     if (err)
         return err;
-    return key.is_group ? load_group(partition, key.group, record->value, log_offset)
-                        : load_offset(partition, &key, record->value, log_offset);
+    return key.is_group ? load_group(partition, key.group, record->value, place.log_offset)
+                        : load_offset(partition, &key, record->value, &place);
 }
 
 static enum err entry_restore(struct group_entry *entry)
@@ -105,6 +142,7 @@ static void load_fail(struct group_partition *partition, enum err err)
 {
     log_error(core_logger(partition->groups->core), "broker",
               "group state cannot be read: %s partition=%u", err_text(err), partition->index);
+    broker_group_promise_free_all(partition);
     list_for_each_safe (node, following, &partition->entries)
         broker_group_entry_free(LIST_ENTRY(node, struct group_entry, node));
     partition->load = GROUP_UNLOADED; /* the next call tries again */

@@ -153,7 +153,8 @@ static void rewrite_look(struct group_rewrite *rewrite)
         return;
     if (rewrite->err)
         rewrite_abort(rewrite, rewrite->err);
-    else if (rewrite->is_again)
+    else if (rewrite->is_again ||
+             broker_group_promise_is_before(partition_of(rewrite), rewrite->offset))
         timer_after(rewrite, partition_of(rewrite)->groups->rewrite_again_ms);
     else
         rewrite_trim(rewrite);
@@ -174,6 +175,8 @@ static void write_done(void *arg, enum err err)
 static enum err slot_rewrite(struct group_rewrite *rewrite, struct group_append *write,
                              const struct group_slot *slot)
 {
+    if (!list_empty(&slot->promises))
+        rewrite->is_again = true; /* what they bring is older than the beginning, perhaps */
     if (!slot->value || slot->log_offset >= rewrite->offset)
         return ERR_OK;
     if (slot->pending > 0) {

@@ -52,6 +52,7 @@ struct group_slot *broker_group_slot_get(struct group_entry *entry, struct slice
         memcpy(key + KEY_PARTITION_SIZE, topic.data, topic.size);
     slot->key = slice_make(key, KEY_PARTITION_SIZE + topic.size);
     slot->log_offset = -1;
+    list_init(&slot->promises);
     slot->size = size;
     if (!map_put(&entry->offsets, slot->key, slot, NULL)) {
         slot_give(entry, slot, size);

@@ -7,7 +7,8 @@
 
 struct append_offset {
     struct group_slot *slot;
-    struct group_value *value; /* NULL: tombstone */
+    struct group_value *value;     /* NULL: tombstone */
+    struct group_promise *promise; /* of a transaction: it has the value, and the slot */
 };
 
 enum append_group {
@@ -27,6 +28,8 @@ struct group_append {
     size_t offset_count;
     size_t offset_capacity;
     enum append_group group;
+    int64_t producer_id;        /* -1: no transaction */
+    int16_t epoch;
     struct slice kept;          /* own block: STORED, the metadata written */
     unsigned round;             /* of the partition when it began */
     struct group_write machine; /* kind and generation of a write of the state machine */
@@ -41,6 +44,7 @@ struct group_append *broker_group_write_new(struct group_entry *entry)
     if (!write)
         return NULL;
     write->entry = entry;
+    write->producer_id = -1;
     build_init(&write->build, GROUP_BATCH_SIZE_MAX);
     codec_output_init(&write->key, GROUP_BATCH_SIZE_MAX);
     codec_output_init(&write->value, GROUP_BATCH_SIZE_MAX);
@@ -90,6 +94,36 @@ static enum err offset_room(struct group_append *write)
     return ERR_OK;
 }
 
+void broker_group_write_transactional(struct group_append *write, int64_t producer_id,
+                                      int16_t epoch)
+{
+    write->producer_id = producer_id;
+    write->epoch = epoch;
+}
+
+/* In a transaction the value waits for its end. */
+static enum err offset_promise(struct group_append *write, struct append_offset *offset)
+{
+    struct group_value *value = offset->value;
+    if (write->producer_id == -1)
+        return ERR_OK;
+    offset->value = NULL;
+    offset->promise =
+        broker_group_promise_new(write->entry, offset->slot, value, write->producer_id);
+    return offset->promise ? ERR_OK : ERR_NO_MEMORY;
+}
+
+static void offset_drop(struct group_append *write, struct append_offset *offset)
+{
+    if (offset->promise) {
+        broker_group_promise_free(offset->promise);
+        return;
+    }
+    broker_group_slot_value_free(write->entry, offset->value);
+    if (offset->slot)
+        broker_group_slot_tidy(write->entry, offset->slot);
+}
+
 enum err broker_group_write_offset(struct group_append *write, struct slice topic,
                                    int32_t partition, const struct offsets_value *value)
 {
@@ -104,17 +138,20 @@ enum err broker_group_write_offset(struct group_append *write, struct slice topi
         err = offset_room(write);
     if (err)
         return err;
-    struct group_slot *slot = broker_group_slot_get(entry, topic, partition);
-    struct group_value *copy = value ? broker_group_slot_value_new(entry, value) : NULL;
-    err = !slot || (value && !copy) ? ERR_NO_MEMORY : record_add(write, !value);
+    struct append_offset offset = {
+        .slot = broker_group_slot_get(entry, topic, partition),
+        .value = value ? broker_group_slot_value_new(entry, value) : NULL};
+    err = !offset.slot || (value && !offset.value) ? ERR_NO_MEMORY : ERR_OK;
+    if (!err)
+        err = offset_promise(write, &offset);
+    if (!err)
+        err = record_add(write, !value);
     if (err) {
-        broker_group_slot_value_free(entry, copy);
-        if (slot)
-            broker_group_slot_tidy(entry, slot);
+        offset_drop(write, &offset);
         return err;
     }
-    slot->pending++;
-    write->offsets[write->offset_count++] = (struct append_offset){.slot = slot, .value = copy};
+    offset.slot->pending++;
+    write->offsets[write->offset_count++] = offset;
     return ERR_OK;
 }
 
@@ -170,7 +207,12 @@ static void write_apply(struct group_append *write, enum err err)
     struct group_entry *entry = write->entry;
     for (size_t i = 0; i < write->offset_count; i++) {
         struct append_offset *offset = &write->offsets[i];
-        if (err)
+        if (offset->promise && err)
+            broker_group_promise_free(offset->promise);
+        else if (offset->promise)
+            broker_group_promise_written(offset->promise,
+                                         write->append.base_offset + (int64_t)i);
+        else if (err)
             broker_group_slot_value_free(entry, offset->value);
         else
             broker_group_slot_set(entry, offset->slot, offset->value,
@@ -234,6 +276,13 @@ static enum err batch_make(struct group_append *write)
 {
     struct codec_output *out = &write->value;
     out->size = 0;
+    if (write->producer_id != -1) {
+        write->build.header.attributes |= BATCH_TRANSACTIONAL;
+        write->build.header.producer_id = write->producer_id;
+        write->build.header.producer_epoch = write->epoch;
+        write->append.is_verified = true; /* the coordinator said so in this very turn */
+        write->append.verify_end = INT64_MAX;
+    }
     enum err err = build_finish(&write->build, out);
     if (err)
         return err;

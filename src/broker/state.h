@@ -298,6 +298,7 @@ struct broker {
     void (*drain_done)(void *arg);
     void *drain_arg;
     struct groups *groups; /* core 0: group_coordinator.c; NULL until the first call */
+    struct transactions *transactions; /* the same: transaction_coordinator.c */
     /* space */
     char *data_dir;
     struct core_work space_work;
@@ -315,6 +316,10 @@ static inline struct broker_core *broker_core(const struct core *core)
 }
 /* Frees all groups when the reactor has stopped. */
 void broker_group_coordinator_close(struct broker *broker);
+/* Before the reactor runs: what was under way before the last stop will be finished. */
+void broker_transaction_coordinator_open(struct broker *broker);
+/* Frees all transactions when the reactor has stopped. */
+void broker_transaction_coordinator_close(struct broker *broker);
 /* An append of this core is over, or a change: does the drain go on? */
 void broker_drain_look(struct core *core);
 void broker_space_measure(struct broker *broker);

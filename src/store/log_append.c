@@ -108,15 +108,17 @@ static enum err check_batch(struct store_log *log, struct store_append *append,
     const struct batch_header *header = &append->header;
     enum err err = producers_check(&log->producers, header, out_original);
     bool is_transactional = header->attributes & BATCH_TRANSACTIONAL;
-    if (err != ERR_OK || header->producer_id < 0 || (!log->transactions && !is_transactional))
+    bool is_settled = err != ERR_OK && err != ERR_SEQUENCE;
+    if (is_settled || header->producer_id < 0 || (!log->transactions && !is_transactional))
         return err;
-    err = transactions_check(log->transactions, header);
-    if (err != ERR_UNVERIFIED)
-        return err;
+    /* Before its sequence: the batches before it may be on their way to be verified. */
+    enum err verdict = transactions_check(log->transactions, header);
+    if (verdict != ERR_UNVERIFIED)
+        return err ? err : verdict;
     /* verified before the transaction ended does not count (KIP-890) */
     int64_t marker_offset = producers_marker_offset(&log->producers, header->producer_id);
     if (append->is_verified && marker_offset < append->verify_end)
-        return ERR_OK;
+        return err;
     append->verify_end = log->end;
     return ERR_UNVERIFIED;
 }

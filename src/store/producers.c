@@ -47,6 +47,12 @@ static int32_t producers_sequence_plus(int32_t sequence, int32_t count)
     return (int32_t)(((int64_t)sequence + count) & INT32_MAX);
 }
 
+/* Markers have none, and the offsets that the server writes in a producer's name. */
+static bool producers_has_sequence(const struct batch_header *header)
+{
+    return !(header->attributes & BATCH_CONTROL) && header->base_sequence >= 0;
+}
+
 enum err producers_check(const struct producers *producers, const struct batch_header *header,
                          struct producers_batch *out_batch)
 {
@@ -57,7 +63,7 @@ enum err producers_check(const struct producers *producers, const struct batch_h
         return ERR_OK;
     if (header->producer_epoch < entry->epoch)
         return ERR_FENCED;
-    if (header->attributes & BATCH_CONTROL)
+    if (!producers_has_sequence(header))
         return ERR_OK;
     if (header->producer_epoch > entry->epoch)
         return header->base_sequence == 0 ? ERR_OK : ERR_SEQUENCE;
@@ -148,7 +154,7 @@ enum err producers_add(struct producers *producers, const struct batch_header *h
     struct producers_entry *entry = producers_use(producers, header, now_ms);
     if (!entry)
         return ERR_NO_MEMORY;
-    if (header->attributes & BATCH_CONTROL)
+    if (!producers_has_sequence(header))
         return ERR_OK;
     if (entry->batch_count == PRODUCERS_BATCH_COUNT) {
         memmove(entry->batches, entry->batches + 1,
