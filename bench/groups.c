@@ -42,7 +42,7 @@ struct member {
     char group[GROUP_NAME_SIZE];
     char *id; /* of the heap; NULL: none yet */
     int32_t generation;
-    bool is_leader;
+    uint8_t joins;
     uint64_t sent_ns;
     struct frames_bytes beat; /* once it has joined; commit: its request */
 };
@@ -81,9 +81,11 @@ static void check_answer(enum err err, int code, const char *what)
 
 // --- one member ----------------------------------------------------------------------------------
 
+/* What it says of itself changes each time: who joins again with the same gets the same generation,
+ * unless it leads. */
 static void member_join(struct member *member)
 {
-    static const uint8_t metadata[] = {0, 1, 0, 0, 0, 1, 0, 1, 't', 0, 0, 0, 0};
+    uint8_t metadata[] = {0, 1, 0, 0, 0, 1, 0, 1, 't', 0, 0, 0, 1, member->joins++};
     struct kafka_join_group_request_protocol protocol;
     kafka_join_group_request_protocol_init(&protocol);
     protocol.name = SLICE_LITERAL("range");
