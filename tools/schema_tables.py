@@ -46,6 +46,7 @@ struct kafka_api {
     int16_t flexible_min;          /* INT16_MAX: never */
     int16_t response_flexible_min; /* of the response header; INT16_MAX: never */
     const char *name;
+    size_t throttle_offset; /* of throttle_time_ms in the response's struct; SIZE_MAX: none */
 };
 
 /* In the order of their keys. */
@@ -69,18 +70,32 @@ static inline int16_t kafka_api_response_header_version(const struct kafka_api *
     return code.text()
 
 
+def has_throttle(file):
+    return any(field.name == "throttle_time_ms" for message in file.messages
+               if message.c_name == "kafka_%s_response" % file.stem
+               for field in message.root.fields)
+
+
 def apis_source(apis):
     code = start("The table of Kafka APIs.")
     code.add('#include "wire/kafka_apis.h"')
+    code.add()
+    code.add("#include <stddef.h>")
+    code.add()
+    for file in apis:
+        if has_throttle(file):
+            code.add('#include "wire/kafka_%s.h"' % file.stem)
     code.add()
     code.open("const struct kafka_api kafka_apis[] =")
     for file in apis:
         api = file.api
         flexible = "INT16_MAX" if api.flexible is None else api.flexible
         response = "INT16_MAX" if api.response_flexible is None else api.response_flexible
-        code.add('{KAFKA_API_%s, %d, %d, %d, %d, %s, %s, "%s"},'
+        throttle = ("offsetof(struct kafka_%s_response, throttle_time_ms)" % file.stem
+                    if has_throttle(file) else "SIZE_MAX")
+        code.add('{KAFKA_API_%s, %d, %d, %d, %d, %s, %s, "%s", %s},'
                  % (file.stem.upper(), api.versions.low, api.versions.high, api.advertise.low,
-                    api.advertise.high, flexible, response, api.name))
+                    api.advertise.high, flexible, response, api.name, throttle))
     code.close("};")
     code.add()
     code.add("const size_t kafka_apis_count = COUNT_OF(kafka_apis);")

@@ -72,6 +72,9 @@ const struct broker_quota_rule *broker_quota_next(struct core *core, size_t *pos
 /* Whether any rule limits this: one load where there are no rules. */
 bool broker_quota_is_set(struct core *core, enum broker_quota_key key);
 
+/* Whether there are rules at all. */
+bool broker_quota_any(struct core *core);
+
 struct quota_local;
 /* What a connection keeps so that its rules are looked up once; zeroed at first. */
 struct broker_quota_client {

@@ -29,6 +29,11 @@ bool broker_quota_is_set(struct core *core, enum broker_quota_key key)
     return table && table->set & 1u << key;
 }
 
+bool broker_quota_any(struct core *core)
+{
+    return table_of(core) != NULL;
+}
+
 /* --- whose rule ------------------------------------------------------------------------------- */
 
 /* Names that are longer than any rule's are metered by their beginning. */

@@ -6,6 +6,7 @@
 
 #include "base/endian.h"
 #include "kafka/handlers.h"
+#include "kafka/quota.h"
 #include "kafka/state.h"
 
 #define KAFKA_LENGTH_SIZE 4
@@ -24,6 +25,12 @@ struct kafka_conn {
     bool blocked; /* input is paused until a request is answered or output has drained */
     bool closing;
     bool leaving; /* the server stops: no more requests */
+    bool muted;   /* input is paused until the timer fires: a quota was exceeded */
+    bool refused; /* and then it is closed: one connection too many */
+    uint64_t muted_until_ns;
+    struct core_timer timer;
+    uint64_t began_ns; /* the handler at work */
+    struct broker_quota_client quota;
 };
 
 struct kafka *kafka_conn_kafka(const struct kafka_conn *conn)
@@ -41,6 +48,49 @@ uint64_t kafka_conn_id(const struct kafka_conn *conn)
     return conn->id;
 }
 
+struct broker_quota_client *kafka_conn_quota(struct kafka_conn *conn)
+{
+    return &conn->quota;
+}
+
+uint64_t kafka_conn_began_ns(const struct kafka_conn *conn)
+{
+    return conn->began_ns;
+}
+
+static void kafka_conn_close(struct kafka_conn *conn)
+{
+    if (conn->closing)
+        return;
+    conn->closing = true;
+    conn_close(conn->conn);
+}
+
+/* --- muting (KIP-219): the answer has left, then nothing is read for a while ------------------ */
+
+static void kafka_conn_unmute(struct core *core, struct core_timer *timer)
+{
+    struct kafka_conn *conn = CONTAINER_OF(timer, struct kafka_conn, timer);
+    conn->muted = false;
+    if (conn->refused)
+        kafka_conn_close(conn);
+    if (!conn->closing)
+        conn_resume(conn->conn);
+}
+
+static void kafka_conn_mute(struct kafka_conn *conn, uint64_t delay_ms)
+{
+    struct core *core = conn_core(conn->conn);
+    uint64_t until_ns = core_now_ns(core) + delay_ms * 1000000;
+    if (conn->closing || until_ns <= conn->muted_until_ns)
+        return;
+    conn->muted_until_ns = until_ns;
+    if (!conn->muted)
+        conn_pause(conn->conn);
+    conn->muted = true;
+    core_timer_set(core, &conn->timer, until_ns);
+}
+
 static void kafka_conn_open(struct conn *conn, void *arg)
 {
     struct kafka_conn *state = calloc(1, sizeof(*state));
@@ -52,15 +102,13 @@ static void kafka_conn_open(struct conn *conn, void *arg)
     state->kafka = arg;
     state->id = ++kafka_core(conn_core(conn))->conn_id_last;
     list_init(&state->requests);
+    core_timer_init(&state->timer, kafka_conn_unmute);
     conn_set_state(conn, state);
-}
-
-static void kafka_conn_close(struct kafka_conn *conn)
-{
-    if (conn->closing)
-        return;
-    conn->closing = true;
-    conn_close(conn->conn);
+    uint64_t delay_ms = kafka_quota_connect(conn);
+    if (delay_ms > 0) {
+        state->refused = true;
+        kafka_conn_mute(state, delay_ms);
+    }
 }
 
 static void kafka_conn_unblock(struct kafka_conn *conn)
@@ -84,6 +132,8 @@ void kafka_conn_advance(struct kafka_conn *conn)
         bool close = request->close;
         if (!request->silent && !conn->closing)
             close |= !kafka_request_write(request, conn->conn);
+        if (request->throttle_ms > 0)
+            kafka_conn_mute(conn, request->throttle_ms);
         conn_release(conn->conn);
         kafka_request_free(request);
         if (close)
@@ -125,6 +175,24 @@ static void request_start(struct kafka_request *request, const struct kafka_hand
     handler->handle(request);
 }
 
+/* As request_start, but measured when somebody has a quota of time. */
+static void request_run(struct kafka_conn *conn, struct kafka_request *request,
+                        const struct kafka_handler *handler)
+{
+    struct core *core = request->core;
+    struct os *os = core_os(core);
+    if (!broker_quota_is_set(core, BROKER_QUOTA_REQUEST)) {
+        request_start(request, handler);
+        return;
+    }
+    conn->began_ns = os->ops->mono_ns(os);
+    request_start(request, handler);
+    /* If it was not answered meanwhile it is still the newest. */
+    if (conn->requests.prev == &request->node)
+        request->handler_ns = os->ops->mono_ns(os) - conn->began_ns;
+    conn->began_ns = 0;
+}
+
 enum kafka_taken { KAFKA_TAKEN, KAFKA_BLOCKED, KAFKA_BROKEN };
 
 static enum kafka_taken kafka_conn_take(struct kafka_conn *conn, struct buf_range range)
@@ -148,7 +216,7 @@ static enum kafka_taken kafka_conn_take(struct kafka_conn *conn, struct buf_rang
     conn->request_bytes += range.size;
     conn_hold(conn->conn);
     CHECK(wire_kafka_frame_parse(request->bytes, &request->frame) == ERR_OK);
-    request_start(request, handler);
+    request_run(conn, request, handler);
     return KAFKA_TAKEN;
 }
 
@@ -157,7 +225,8 @@ static struct conn_taken kafka_conn_input(struct conn *conn, struct buf_range ra
     struct kafka_conn *state = conn_state(conn);
     int32_t size_max = broker_settings_now(conn_core(conn))->socket_request_max_bytes;
     size_t at = 0;
-    while (!state->closing && !state->blocked && range.size - at >= KAFKA_LENGTH_SIZE) {
+    while (!state->closing && !state->blocked && !state->muted &&
+           range.size - at >= KAFKA_LENGTH_SIZE) {
         const uint8_t *bytes = range.buf->data + range.offset + at;
         int32_t size = (int32_t)be32_get(bytes);
         if (size < KAFKA_FRAME_SIZE_MIN || size > size_max) {
@@ -197,6 +266,8 @@ static void kafka_conn_closed(struct conn *conn, enum conn_close_reason reason)
     struct kafka_conn *state = conn_state(conn);
     if (!state)
         return;
+    core_timer_cancel(conn_core(conn), &state->timer);
+    broker_quota_client_deinit(conn_core(conn), &state->quota);
     struct list orphans;
     list_init(&orphans);
     list_splice_back(&orphans, &state->requests);
@@ -219,6 +290,13 @@ static bool kafka_conn_can_move(struct conn *conn)
 {
     const struct kafka_conn *state = conn_state(conn);
     return state && list_empty(&state->requests) && !state->closing;
+}
+
+/* Nothing is muted: a paused connection does not move. */
+static void kafka_conn_leave(struct conn *conn)
+{
+    struct kafka_conn *state = conn_state(conn);
+    broker_quota_client_deinit(conn_core(conn), &state->quota);
 }
 
 static void kafka_conn_moved(struct conn *conn, struct core *from)
@@ -270,6 +348,7 @@ const struct conn_ops kafka_conn_ops = {
     .on_drain = kafka_conn_drained,
     .on_close = kafka_conn_closed,
     .can_move = kafka_conn_can_move,
+    .on_leave = kafka_conn_leave,
     .on_move = kafka_conn_moved,
     .on_shutdown = kafka_conn_shutdown,
 };

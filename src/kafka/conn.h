@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "broker/quota.h"
 #include "kafka/request.h"
 #include "reactor/conn.h"
 
@@ -18,3 +19,7 @@ struct kafka *kafka_conn_kafka(const struct kafka_conn *conn);
 struct conn *kafka_conn_conn(const struct kafka_conn *conn);
 /* A number that no other connection of this core has had; names sessions and logs. */
 uint64_t kafka_conn_id(const struct kafka_conn *conn);
+/* What the quotas of this connection's clients are counted by. */
+struct broker_quota_client *kafka_conn_quota(struct kafka_conn *conn);
+/* Since when the handler at work has been running; 0: none is, or nobody asks. */
+uint64_t kafka_conn_began_ns(const struct kafka_conn *conn);

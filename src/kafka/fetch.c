@@ -3,6 +3,7 @@
 #include "kafka/error.h"
 #include "kafka/fetch_state.h"
 #include "kafka/handlers.h"
+#include "kafka/quota.h"
 #include "kafka/state.h"
 
 #define FETCH_BY_ID_VERSION 13
@@ -92,9 +93,26 @@ static bool same_topic(const struct kafka_session_want *a, const struct kafka_se
     return uuid_equal(&a->topic_id, &b->topic_id) && slice_equal(a->topic, b->topic);
 }
 
+/* More than the client may have now: nothing comes, and it fetches the same again (KIP-219). */
+static void fetch_answer_later(struct kafka_request *request)
+{
+    const struct fetch *fetch = request->state;
+    struct kafka_fetch_response response;
+    kafka_fetch_response_init(&response);
+    if (fetch->session && fetch->incremental && !fetch->session->dropped)
+        response.session_id = fetch->session->id;
+    else if (fetch->session)
+        kafka_session_drop(fetch->session);
+    kafka_request_answer(request, fetch, &response);
+}
+
 static void fetch_answer(struct kafka_request *request)
 {
     struct fetch *fetch = request->state;
+    if (kafka_quota_fetch(request, fetch->size)) {
+        fetch_answer_later(request);
+        return;
+    }
     struct kafka_fetch_response response;
     kafka_fetch_response_init(&response);
     response.session_id = fetch->session && !fetch->session->dropped ? fetch->session->id : 0;
@@ -360,6 +378,7 @@ void kafka_fetch_handle(struct kafka_request *request)
     fetch->done = fetch_answer;
     fetch->size_max = (size_t)MAX(
         MIN(fetch->asked.max_bytes, broker_settings_now(request->core)->fetch_max_bytes), 0);
+    fetch->size_max = kafka_quota_fetch_max(request, fetch->size_max);
     fetch->deadline_ns =
         core_now_ns(request->core) + (uint64_t)MAX(fetch->asked.max_wait_ms, 0) * 1000000;
     request->release = fetch_release;

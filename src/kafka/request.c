@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "kafka/conn.h"
+#include "kafka/quota.h"
 #include "kafka/state.h"
 
 /* Arrays decoded from a request: a multiple of its size, see the wire room's invariant 2. */
@@ -158,13 +159,17 @@ void kafka_request_answer_version(struct kafka_request *request, kafka_encode_fn
 }
 
 void kafka_request_answer_with(struct kafka_request *request, kafka_encode_fn encode,
-                               const void *response)
+                               void *response)
 {
+    if (broker_quota_any(request->core))
+        kafka_quota_answer(request, response);
     kafka_request_answer_version(request, encode, response, request->version);
 }
 
 void kafka_request_answer_none(struct kafka_request *request)
 {
+    if (broker_quota_any(request->core))
+        kafka_quota_answer(request, NULL);
     request->silent = true;
     request_finish(request);
 }

@@ -21,7 +21,9 @@ struct kafka_request {
     struct buf_range input; /* the same with a reference; buf may be NULL unless it may overlap */
     struct arena arena;
     uint64_t arrived_ns;
-    void *state; /* the handler's, usually from the arena */
+    uint64_t handler_ns;  /* spent on it; where somebody has a quota of that */
+    uint64_t throttle_ms; /* how long the connection is not read once this is answered */
+    void *state;          /* the handler's, usually from the arena */
     /* Called once before the memory goes: gives back references held for the answer. May be NULL.
      */
     void (*release)(struct kafka_request *request);
@@ -64,14 +66,15 @@ bool kafka_request_decode_with(struct kafka_request *request, kafka_decode_fn de
 
 typedef void (*kafka_encode_fn)(const void *response, int16_t version, struct wire_writer *w);
 
-/* Answers with kafka_<name>_response; the response may be forgotten afterwards, gaps (struct
- * kafka_chunks) must live until release. Also from inside the handler. */
+/* Answers with kafka_<name>_response, in which a wait that quotas demand is noted; it may be
+ * forgotten afterwards, gaps (struct kafka_chunks) must live until release. Also from inside the
+ * handler. */
 #define kafka_request_answer(request, name, response)                                              \
     kafka_request_answer_with(request,                                                             \
                               (kafka_encode_fn)(void (*)(void))kafka_##name##_response_encode,     \
                               1 ? (response) : (struct kafka_##name##_response *)0)
 void kafka_request_answer_with(struct kafka_request *request, kafka_encode_fn encode,
-                               const void *response);
+                               void *response);
 /* The same with another version of the response than asked (ApiVersions). */
 void kafka_request_answer_version(struct kafka_request *request, kafka_encode_fn encode,
                                   const void *response, int16_t version);

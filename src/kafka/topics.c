@@ -7,7 +7,12 @@
 #include "broker/topic_config.h"
 #include "kafka/error.h"
 #include "kafka/handlers.h"
+#include "kafka/quota.h"
 #include "kafka/topic.h"
+
+/* From these versions on clients know THROTTLING_QUOTA_EXCEEDED (KIP-599). */
+#define TOPICS_CREATE_STRICT_VERSION 6
+#define TOPICS_GROW_STRICT_VERSION   3
 
 /* --- CreateTopics ----------------------------------------------------------------------------- */
 
@@ -227,6 +232,21 @@ static bool topic_prepare(struct kafka_request *request,
     return true;
 }
 
+/* What a topic's partitions cost of the client's quota; with an error when that is too much. */
+static int16_t create_draw(struct kafka_request *request,
+                           const struct kafka_create_topics_request_topic *asked, struct diag *diag)
+{
+    const struct topics *state = request->state;
+    int32_t count = partition_count_of(asked);
+    if (count < 0)
+        count = broker_settings_now(request->core)->num_partitions;
+    if (state->asked.validate_only ||
+        !kafka_quota_change(request, (size_t)count, TOPICS_CREATE_STRICT_VERSION))
+        return KAFKA_NONE;
+    diag_set(diag, "The throttling quota has been exceeded.");
+    return KAFKA_THROTTLING_QUOTA_EXCEEDED;
+}
+
 /* Names that come more than once are refused, once each. */
 static bool names_collect(struct kafka_request *request, struct map *names)
 {
@@ -268,6 +288,8 @@ static bool topics_prepare(struct kafka_request *request, struct topics_create *
         if (out->error_code)
             continue;
         out->error_code = topic_judge(request, &state->asked.topics[i], &diag);
+        if (!out->error_code)
+            out->error_code = create_draw(request, &state->asked.topics[i], &diag);
         out->error_message = kafka_topic_words(request, &diag);
         if (out->error_code)
             continue;
@@ -374,6 +396,12 @@ static void growth_start(struct kafka_request *request,
     kafka_create_partitions_response_result_init(grow->out);
     grow->out->name = asked->name;
     grow->out->error_code = growth_judge(request, asked, topic, &diag);
+    if (!grow->out->error_code && !state->asked.validate_only &&
+        kafka_quota_change(request, (size_t)asked->count - topic->partition_count,
+                           TOPICS_GROW_STRICT_VERSION)) {
+        diag_set(&diag, "The throttling quota has been exceeded.");
+        grow->out->error_code = KAFKA_THROTTLING_QUOTA_EXCEEDED;
+    }
     grow->out->error_message = kafka_topic_words(request, &diag);
     if (grow->out->error_code)
         return;

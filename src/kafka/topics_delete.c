@@ -5,7 +5,11 @@
 #include "base/map.h"
 #include "kafka/error.h"
 #include "kafka/handlers.h"
+#include "kafka/quota.h"
 #include "kafka/topic.h"
+
+/* From this version on clients know THROTTLING_QUOTA_EXCEEDED (KIP-599). */
+#define DELETE_STRICT_VERSION 5
 
 struct delete_one {
     struct broker_topic_delete delete;
@@ -73,6 +77,11 @@ static void delete_start(struct kafka_request *request,
          before)) {
         words = "Duplicate topic name or id.";
         one->out->error_code = KAFKA_INVALID_REQUEST;
+    }
+    if (!one->out->error_code &&
+        kafka_quota_change(request, topic->partition_count, DELETE_STRICT_VERSION)) {
+        words = "The throttling quota has been exceeded.";
+        one->out->error_code = KAFKA_THROTTLING_QUOTA_EXCEEDED;
     }
     one->out->error_message = slice_text(words);
     if (one->out->error_code)

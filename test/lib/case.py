@@ -87,8 +87,8 @@ class ServerCase(unittest.TestCase):
     def topic_name(self, stem="t"):
         return f"{stem}-{next(names)}"
 
-    def raw(self, timeout_s=30):
-        client = raw.Client(self.server.port, timeout_s=timeout_s * SLOWER)
+    def raw(self, timeout_s=30, client_id="leat-test"):
+        client = raw.Client(self.server.port, timeout_s=timeout_s * SLOWER, client_id=client_id)
         self.addCleanup(client.close)
         return client
 

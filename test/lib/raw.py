@@ -63,7 +63,8 @@ class Reader:
 class Client:
     """One connection; calls wait for their answer unless they are only sent."""
 
-    def __init__(self, port, timeout_s=30, host="127.0.0.1"):
+    def __init__(self, port, timeout_s=30, host="127.0.0.1", client_id="leat-test"):
+        self.client_id = client_id
         self.socket = socket.create_connection((host, port), timeout=timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.correlation = 0
@@ -79,7 +80,7 @@ class Client:
 
     def send(self, api, version, body):
         self.correlation += 1
-        self.socket.sendall(frame(api, version, self.correlation, body))
+        self.socket.sendall(frame(api, version, self.correlation, body, self.client_id))
         return self.correlation
 
     def _exactly(self, size):
@@ -169,6 +170,12 @@ class Client:
         reader = self.call(INIT_PRODUCER_ID, 1, string(None) + struct.pack(">i", 60000))
         reader.take("i")
         return reader.take("hqh")
+
+    def call_compact(self, api, version, body):
+        """As call, where the headers of request and response are flexible."""
+        reader = self.call(api, version, b"\0" + body)
+        reader.take("b")
+        return reader
 
     @staticmethod
     def produce_body(name, partition, data, acks=-1, timeout_ms=30000):
