@@ -5,11 +5,14 @@
 // batch that enters the journal afterwards carries the partial block at the cut (rule 1), whether
 // the checkpoint will be published or not. Then the segments are written, cut and synced, then
 // their folder; then the catalogue learns of it; then the pieces are let go.
+//
+// Many checkpoints at a time share one syncfs: a sync of each file and each folder would take
+// longer than all the rest. When it fails all their logs are offline, as after any failed sync.
 #include <stdlib.h>
 
 #include "base/endian.h"
 #include "base/text.h"
-#include "store/log.h"
+#include "store/tail_write.h"
 
 struct log_publish {
     struct core_message message;
@@ -75,8 +78,12 @@ void checkpoint_queue(struct store_log *log)
     checkpoint_pump(log->home);
 }
 
+static void abandon(struct log_core *home);
+
 void checkpoint_pump(struct log_core *home)
 {
+    if (checkpoint_is_late(home))
+        abandon(home);
     bool is_calm = !home->is_pressed && !home->store->is_draining;
     unsigned count_max = is_calm ? LOG_CHECKPOINT_CALM : LOG_CHECKPOINT_PARALLEL;
     if (list_empty(&home->checkpoints))
@@ -87,6 +94,22 @@ void checkpoint_pump(struct log_core *home)
         log->checkpoint_state = LOG_CP_CUT;
         home->checkpoint_count++;
         log_mark_dirty(log);
+    }
+}
+
+bool checkpoint_is_late(const struct log_core *home)
+{
+    return home->is_draining && core_now_ns(home->core) >= home->drain_until_ns;
+}
+
+/* Those that wait for their turn: the journal holds what they would speak of. */
+static void abandon(struct log_core *home)
+{
+    struct list *node;
+    while ((node = list_pop_front(&home->checkpoints))) {
+        struct store_log *log = LIST_ENTRY(node, struct store_log, checkpoint_node);
+        log->checkpoint_state = LOG_CP_NONE;
+        log_settle_check(log);
     }
 }
 
@@ -115,6 +138,72 @@ void checkpoint_cut(struct store_log *log)
     tail_write_start(log, true);
     if (!log->write)
         finish(log, ERR_NO_MEMORY);
+}
+
+/* --- one sync for many --- */
+
+static void group_run(struct core_work *work)
+{
+    struct log_group *group = CONTAINER_OF(work, struct log_group, work);
+    struct os *os = core_os(work->core);
+    int error = os->ops->syncfs(os, group->dir_fd);
+    group->err = error < 0 ? err_from_errno(-error) : ERR_OK;
+}
+
+static void group_done(struct core *core, struct core_work *work);
+
+/* When the writes that are on their way have come, or enough of them. */
+static void group_start(struct log_core *home)
+{
+    struct log_group *group = &home->group;
+    if (group->in_flight || group->waiting_count == 0 ||
+        (group->writing_count > 0 && group->waiting_count < LOG_GROUP_COUNT_MAX))
+        return;
+    list_splice_back(&group->syncing, &group->waiting);
+    group->waiting_count = 0;
+    group->in_flight = true;
+    group->work.run = group_run;
+    group->work.done = group_done;
+    core_work_submit(home->core, CORE_LANE_BULK, &group->work);
+}
+
+static void group_done(struct core *core, struct core_work *work)
+{
+    struct log_group *group = CONTAINER_OF(work, struct log_group, work);
+    struct log_core *home = CONTAINER_OF(group, struct log_core, group);
+    struct list done, *node;
+    list_init(&done);
+    list_splice_back(&done, &group->syncing);
+    group->in_flight = false;
+    while ((node = list_pop_front(&done))) {
+        struct log_write *write = LIST_ENTRY(node, struct log_write, node);
+        write->err = group->err;
+        write->is_sync_failed = group->err != ERR_OK;
+        tail_write_finish(write);
+    }
+    group_start(home);
+}
+
+bool checkpoint_group_join(struct log_core *home)
+{
+    unsigned count_min = home->store->options.sync_together_min;
+    if (home->checkpoint_count < (count_min ? count_min : LOG_GROUP_COUNT_MIN))
+        return false;
+    home->group.writing_count++;
+    return true;
+}
+
+void checkpoint_group_add(struct log_write *write)
+{
+    struct log_core *home = write->log->home;
+    home->group.writing_count--;
+    if (write->err == ERR_OK) {
+        list_push_back(&home->group.waiting, &write->node);
+        home->group.waiting_count++;
+    } else {
+        tail_write_finish(write);
+    }
+    group_start(home);
 }
 
 /* --- publishing --- */

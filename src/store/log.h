@@ -19,8 +19,11 @@
 #define LOG_QUEUE_BYTES_MAX     (64u << 20) /* of all logs of a core, not yet in the journal */
 #define LOG_CONTROL_SIZE_MAX    (64u << 10) /* larger batches never use the reserve */
 #define LOG_HOLES_PER_ENTRY     8192u
-#define LOG_CHECKPOINT_PARALLEL 32u
-#define LOG_CHECKPOINT_CALM     4u /* when nothing waits for them: clients come first */
+#define LOG_CHECKPOINT_PARALLEL 512u
+#define LOG_CHECKPOINT_CALM     64u /* when nothing waits for them: clients come first */
+#define LOG_GROUP_COUNT_MIN     16u
+#define LOG_GROUP_COUNT_MAX     256u
+#define LOG_DRAIN_NS            5000000000ull
 #define LOG_IDLE_CHECKPOINT_NS  60000000000ull
 #define LOG_RETRY_NS            20000000ull
 #define LOG_SPACE_CHECK_NS      1000000000ull
@@ -241,6 +244,18 @@ struct store_log {
     void *quiet_arg;
 };
 
+/* Checkpoints that wait for one sync of the whole file system. */
+struct log_group {
+    struct core_work work;
+    struct list waiting; /* log_write: all is written */
+    struct list syncing;
+    unsigned waiting_count;
+    unsigned writing_count; /* on their way to waiting */
+    bool in_flight;
+    int dir_fd; /* opened before any write: the sync tells of errors since then */
+    enum err err;
+};
+
 /* The logs of one core. */
 struct log_core {
     struct store *store;
@@ -254,6 +269,7 @@ struct log_core {
     struct list open_lru;    /* segments with descriptors */
     struct list checkpoints; /* logs that wait for theirs */
     unsigned checkpoint_count;
+    struct log_group group;
     unsigned open_count;
     struct core_task flush_task;
     struct core_task finish_task;
@@ -270,6 +286,7 @@ struct log_core {
     unsigned job_count;
     unsigned open_max;
     struct core_message drain_message;
+    uint64_t drain_until_ns;
     bool is_draining;
     bool is_drained;
     bool is_pressed; /* the journal waits for checkpoints */
@@ -413,6 +430,8 @@ int segment_open_path(struct os *os, const char *dir, const char *path, bool cre
 /* --- tail_write.c, log_wake.c --- */
 /* Starts write-behind of all that is committed; sync: for a checkpoint. */
 void tail_write_start(struct store_log *log, bool sync);
+/* All is written and, for a checkpoint, synced. Frees the job. */
+void tail_write_finish(struct log_write *write);
 void log_wake(struct store_log *log);
 /* A log that only a checkpoint or retention wanted is as after a start: no files, no block. */
 void log_wake_undo(struct store_log *log);
@@ -429,6 +448,12 @@ void checkpoint_queue(struct store_log *log);
 void checkpoint_cut(struct store_log *log);
 void checkpoint_written(struct store_log *log, enum err err);
 void checkpoint_pump(struct log_core *home);
+/* Is a drain to begin no more of them? */
+bool checkpoint_is_late(const struct log_core *home);
+/* Shall the log's checkpoint share a sync? Then its write begins now. */
+bool checkpoint_group_join(struct log_core *home);
+/* The write is done: waits for the sync, or not when it failed. */
+void checkpoint_group_add(struct log_write *write);
 
 /* --- store.c --- */
 /* After everything that may have ended something: is the drain or the close complete? */

@@ -170,6 +170,9 @@ static void home_init(struct store *store, unsigned id)
     list_init(&home->entries_free);
     list_init(&home->open_lru);
     list_init(&home->checkpoints);
+    list_init(&home->group.waiting);
+    list_init(&home->group.syncing);
+    home->group.dir_fd = -1;
     core_task_init(&home->flush_task, log_flush_task);
     core_task_init(&home->finish_task, log_finish_task);
     core_timer_init(&home->retry, retry_tick);
@@ -181,8 +184,9 @@ static void home_init(struct store *store, unsigned id)
 
 static enum err journals_open(struct store *store, const struct journal_replay_result *replay)
 {
-    char path[LOG_PATH_SIZE];
+    char path[LOG_PATH_SIZE], logs[LOG_PATH_SIZE];
     (void)snprintf(path, sizeof(path), "%s/journal", store->dir);
+    (void)snprintf(logs, sizeof(logs), "%s/logs", store->dir);
     for (unsigned i = 0; i < store->core_count; i++) {
         struct log_core *home = &store->cores[i];
         struct journal_options options = {
@@ -198,6 +202,10 @@ static enum err journals_open(struct store *store, const struct journal_replay_r
         enum err err = journal_open(&options, &home->journal);
         if (err != ERR_OK)
             return err;
+        home->group.dir_fd =
+            store->os->ops->open(store->os, logs, OS_OPEN_READ | OS_OPEN_DIRECTORY);
+        if (home->group.dir_fd < 0)
+            return err_from_errno(-home->group.dir_fd);
         core_timer_set(home->core, &home->idle, core_now_ns(home->core) + LOG_IDLE_CHECKPOINT_NS);
     }
     return ERR_OK;
@@ -246,6 +254,8 @@ static void store_free(struct store *store)
         buf_pool_pressure_set(core_buffers(home->core), NULL, NULL);
         if (home->journal)
             journal_close(home->journal);
+        if (home->group.dir_fd >= 0)
+            store->os->ops->close(store->os, home->group.dir_fd);
     }
     if (store->cores)
         core_timer_cancel(store->cores[0].core, &store->space_timer);
@@ -513,15 +523,18 @@ static void drained(struct core *core, struct core_message *message)
         store->drain_done(store->drain_arg);
 }
 
+/* With very many logs not all checkpoints are made: the next start finds the rest in the journal,
+ * sooner than they could be made. */
 static void drain_check(struct log_core *home)
 {
+    checkpoint_pump(home);
     if (!home->is_draining || home->is_drained || !is_at_rest(home) || home->checkpoint_count > 0 ||
         !list_empty(&home->checkpoints) || home->queue_bytes > 0)
         return;
     bool is_more = false;
     list_for_each_safe (node, following, &home->live) {
         struct store_log *log = LIST_ENTRY(node, struct store_log, live_node);
-        if (log->err != ERR_OK)
+        if (log->err != ERR_OK || checkpoint_is_late(home))
             continue;
         checkpoint_queue(log);
         is_more = true;
@@ -537,6 +550,7 @@ static void drain_start(struct core *core, struct core_message *message)
 {
     struct log_core *home = CONTAINER_OF(message, struct log_core, drain_message);
     home->is_draining = true;
+    home->drain_until_ns = core_now_ns(core) + LOG_DRAIN_NS;
     core_task_post(core, &home->finish_task);
 }
 

@@ -21,13 +21,15 @@ struct store_options {
     size_t cache_size_max_bytes;  /* tail cache of all cores */
     uint64_t free_space_min_bytes; /* appends stop below it (P7) */
     unsigned open_files_max;       /* LRU of segment descriptors */
+    unsigned sync_together_min;    /* checkpoints at a time that share one sync; 0: 16 */
 };
 
 /* Locks the data folder, reads catalogue and journals; serves logs at once, whatever their size.
  * Before reactor_run, on core 0's thread. ERR_BUSY: another process has the folder. */
 NODISCARD enum err store_open(const struct store_options *options, struct store **out,
                               struct diag *diag);
-/* Commits and checkpoints everything, then calls done on core 0. No appends any more. */
+/* Commits everything and makes checkpoints, for some seconds at most: the journal keeps the rest.
+ * Then calls done on core 0. No appends any more. */
 void store_drain(struct store *store, void (*done)(void *arg), void *arg);
 /* After the reactor has stopped. Without a drain it is a crash that recovery handles. */
 void store_close(struct store *store);

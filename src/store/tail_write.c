@@ -189,7 +189,7 @@ static enum err segment_end(struct log_write *write, struct write_segment *segme
             index_write(write, segment, ".timeindex", &segment->times);
         }
     }
-    if (error == 0 && segment->want_sync) {
+    if (error == 0 && segment->want_sync && !write->is_grouped) {
         error = os->ops->fdatasync(os, segment->file->file.fd);
         write->is_sync_failed = write->is_sync_failed || error < 0;
     }
@@ -206,9 +206,10 @@ static void work_run(struct core_work *work)
         err = items_write(write);
     for (uint32_t i = 0; i < write->segment_count && err == ERR_OK; i++)
         err = segment_end(write, &write->segments[i]);
-    if (err == ERR_OK && write->want_name)
+    bool want_name = write->want_name && !write->is_grouped;
+    if (err == ERR_OK && want_name)
         err = tail_write_sync_dir(write, write->dir);
-    if (err == ERR_OK && write->want_name)
+    if (err == ERR_OK && want_name)
         err = tail_write_sync_dir(write, write->dir_parent);
     write->err = err;
 }
@@ -245,11 +246,19 @@ static void marks_set(struct log_write *write)
 static void work_done(struct core *core, struct core_work *work)
 {
     struct log_write *write = CONTAINER_OF(work, struct log_write, work);
+    tail_write_files(write);
+    if (write->is_grouped)
+        checkpoint_group_add(write);
+    else
+        tail_write_finish(write);
+}
+
+void tail_write_finish(struct log_write *write)
+{
     struct store_log *log = write->log;
     enum err err = write->err;
     log->write = NULL;
     log->home->job_count--;
-    tail_write_files(write);
     marks_set(write);
     if (err == ERR_OK) {
         uint64_t before = log->tail.cached_bytes;
@@ -333,6 +342,7 @@ void tail_write_start(struct store_log *log, bool sync)
         tail_write_free(write);
         return;
     }
+    write->is_grouped = sync && checkpoint_group_join(log->home);
     segments_add(write);
     log->write = write;
     log->home->job_count++;

@@ -33,7 +33,9 @@ struct log_write {
     struct core_work work;
     struct store_log *log;
     struct os *os;
+    struct list node; /* in a group of checkpoints */
     bool sync;
+    bool is_grouped; /* the group syncs */
     bool want_name;
     enum err err;
     bool is_sync_failed;

@@ -1,0 +1,149 @@
+// Tests of checkpoints: many that share a sync, the sync that fails, a drain that has no time.
+// SPDX-License-Identifier: Apache-2.0
+#include "store/log.h"
+#include "store/log_fixture.h"
+
+static struct log_fixture *opened(unsigned sync_together_min)
+{
+    struct log_fixture *f = log_fixture_new(1);
+    f->options.sync_together_min = sync_together_min;
+    f->options.journal_size_max_bytes = 64 << 20; /* no pressure */
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    return f;
+}
+
+static void put_all(struct log_fixture *f, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned log = 0; log < FIXTURE_LOG_COUNT; log++) {
+            struct log_fixture_batch batch = {.count = 1, .size = 100, .seed = i + 1};
+            log_fixture_put(f, log, &batch);
+        }
+    }
+}
+
+static void checkpoint_all(struct log_fixture *f)
+{
+    for (unsigned log = 0; log < FIXTURE_LOG_COUNT; log++)
+        checkpoint_queue(f->logs[log]);
+    log_fixture_turns(f, 50);
+}
+
+static uint64_t checkpoint_lsn(const struct log_fixture *f, unsigned log)
+{
+    return f->logs[log]->lsn_checkpoint;
+}
+
+static void check_all(struct log_fixture *f, int64_t end)
+{
+    for (unsigned log = 0; log < FIXTURE_LOG_COUNT; log++) {
+        assert_int_equal(store_log_state(f->logs[log]), ERR_OK);
+        assert_int_equal(store_log_end(f->logs[log]), end);
+        struct log_fixture_read read;
+        assert_int_equal(log_fixture_read(f, log, 0, 1 << 20, &read), ERR_OK);
+        assert_int_equal(read.read.offset_next, end);
+        free(read.bytes);
+    }
+}
+
+/* What it takes to checkpoint all logs, in operations on the disk. */
+static uint64_t cost(unsigned sync_together_min)
+{
+    struct log_fixture *f = opened(sync_together_min);
+    put_all(f, 2);
+    uint64_t before = os_fake_operation_count(f->fake);
+    checkpoint_all(f);
+    uint64_t taken = os_fake_operation_count(f->fake) - before;
+    for (unsigned log = 0; log < FIXTURE_LOG_COUNT; log++)
+        assert_int_equal(checkpoint_lsn(f, log), 2);
+    log_fixture_close(f);
+    os_fake_crash(f->fake, 1, OS_FAKE_CRASH_LOSE_ALL);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    check_all(f, 2);
+    log_fixture_free(f);
+    return taken;
+}
+
+static void one_sync_for_many(void **state)
+{
+    /* each log alone syncs its file, its folder and the folder above */
+    assert_int_equal(cost(100) - cost(1), 3 * FIXTURE_LOG_COUNT - 1);
+}
+
+static void sync_fails(void **state)
+{
+    struct log_fixture *f = opened(1);
+    put_all(f, 1);
+    struct os_fake_fault fault = {.kind = OS_FAKE_SYNC, .path_part = "/logs", .error = 5};
+    os_fake_fault_add(f->fake, &fault);
+    checkpoint_all(f);
+    for (unsigned log = 0; log < FIXTURE_LOG_COUNT; log++) {
+        assert_int_equal(store_log_state(f->logs[log]), ERR_OFFLINE);
+        assert_int_equal(checkpoint_lsn(f, log), 0);
+    }
+    log_fixture_close(f);
+    os_fake_crash(f->fake, 1, OS_FAKE_CRASH_LOSE_ALL);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    check_all(f, 1);
+    log_fixture_free(f);
+}
+
+#define MANY (LOG_CHECKPOINT_PARALLEL + 100)
+
+/* Logs enough that not all checkpoints begin at once, with one batch each. */
+static void many_open(struct log_fixture *f, struct store_log **logs)
+{
+    struct store_log *first = f->logs[0];
+    for (unsigned i = 0; i < MANY; i++) {
+        struct store_log_key key = log_fixture_key(i % 100 + 10);
+        key.partition = i;
+        assert_int_equal(store_log_new(f->store, f->core, key, &f->config, &logs[i]), ERR_OK);
+        f->logs[0] = logs[i];
+        struct log_fixture_batch batch = {.count = 1, .size = 100, .seed = i + 1};
+        if (store_log_end(logs[i]) == 0)
+            log_fixture_put(f, 0, &batch);
+    }
+    f->logs[0] = first;
+}
+
+static void drain_without_time(void **state)
+{
+    struct log_fixture *f = opened(0);
+    struct store_log **logs = calloc(MANY, sizeof(struct store_log *));
+    many_open(f, logs);
+    store_drain(f->store, log_fixture_drained, f);
+    log_fixture_turns(f, 1);
+    assert_false(f->drained);
+    os_fake_advance(f->fake, 2 * LOG_DRAIN_NS);
+    for (unsigned i = 0; i < 100 && !f->drained; i++)
+        log_fixture_turns(f, 1);
+    assert_true(f->drained);
+    unsigned count = 0;
+    for (unsigned i = 0; i < MANY; i++)
+        count += logs[i]->lsn_checkpoint > 0;
+    assert_in_range(count, 1, LOG_CHECKPOINT_PARALLEL);
+    log_fixture_close(f);
+    os_fake_crash(f->fake, 1, OS_FAKE_CRASH_LOSE_ALL);
+    /* what has no checkpoint is found in the journal */
+    f->log_count = 0;
+    assert_int_equal(log_fixture_replay(f), ERR_OK);
+    for (unsigned i = 0; i < MANY; i++) {
+        struct store_log_key key = log_fixture_key(i % 100 + 10);
+        key.partition = i;
+        assert_int_equal(store_log_new(f->store, f->core, key, &f->config, &logs[i]), ERR_OK);
+        assert_int_equal(store_log_end(logs[i]), 1);
+    }
+    store_logs_claimed(f->store);
+    free(logs);
+    log_fixture_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_sync_for_many),
+        cmocka_unit_test(sync_fails),
+        cmocka_unit_test(drain_without_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
