@@ -15,7 +15,7 @@ from lib import case
 PARTITIONS = 8
 RECORDS = 8000 // case.SLOWER
 MEMBERS_MAX = max(4, 20 // case.SLOWER)
-CHANGES = 26 // case.SLOWER
+CHANGES = max(8, 26 // case.SLOWER)
 DEADLINE_S = 60 * case.SLOWER
 SESSION_MS = 1500 * case.SLOWER
 SETTINGS = (f"kafka {{\n  group.initial.rebalance.delay.ms: 100\n"
