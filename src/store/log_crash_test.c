@@ -5,7 +5,8 @@
 #include "store/log.h"
 #include "store/log_fixture.h"
 
-#define BATCH_MAX 4096
+#define BATCH_MAX             4096
+#define TRANSACTION_PRODUCERS 3
 
 enum model_hole { HOLE_NONE, HOLE_WANTED, HOLE_SURE };
 
@@ -70,6 +71,33 @@ static size_t value_size(struct crash *c)
     return 17000 + dice(c, 20000);
 }
 
+/* A marker, or the next batch of a producer with transactions; as the model's batches tell. */
+static void make_transactional(struct crash *c, const struct model_log *model,
+                               struct log_fixture_batch *made)
+{
+    made->producer_id = 1 + (int64_t)dice(c, TRANSACTION_PRODUCERS);
+    made->is_transactional = true;
+    bool is_first = true;
+    for (unsigned i = 0; i < model->count; i++) {
+        const struct log_fixture_batch *before = &model->batches[i].made;
+        if (before->producer_id != made->producer_id)
+            continue;
+        is_first = is_first || before->producer_epoch != made->producer_epoch;
+        made->producer_epoch = before->producer_epoch;
+        made->sequence = before->marker ? is_first ? 0 : made->sequence
+                                        : before->sequence + (int32_t)before->count;
+        is_first = false;
+    }
+    if (dice(c, 3) > 0)
+        return;
+    made->marker = dice(c, 2) ? FIXTURE_COMMIT : FIXTURE_ABORT;
+    made->is_transactional = false;
+    made->count = 1;
+    made->size = 0;
+    made->sequence = -1;
+    made->producer_epoch = (int16_t)(made->producer_epoch + (int16_t)dice(c, 2));
+}
+
 static void work_append(struct crash *c, unsigned log)
 {
     struct model_log *model = &c->logs[log];
@@ -81,8 +109,12 @@ static void work_append(struct crash *c, unsigned log)
                                            .size = size,
                                            .seed = dice(c, 1000000),
                                            .timestamp_ms = 1000 + (int64_t)dice(c, 1000)}};
+    if (dice(c, 3) == 0)
+        make_transactional(c, model, &batch->made);
     enum err err;
     batch->append = log_fixture_append(c->f, log, &batch->made, &err);
+    /* a marker that found no room on the disk leaves its epoch behind: it is written again */
+    ENSURE(c, err != ERR_UNVERIFIED && (c->is_tight || (err != ERR_SEQUENCE && err != ERR_FENCED)));
     if (!batch->append)
         return;
     batch->base = batch->append->append.base_offset;
@@ -127,10 +159,46 @@ static void work_punch(struct crash *c, unsigned log)
     struct model_batch *batch = &model->batches[dice(c, model->count)];
     uint64_t record = dice(c, batch->made.count);
     int64_t offset = batch->base + (int64_t)record;
-    if (offset >= store_log_durable(c->f->logs[log]) || batch->holes[record] != HOLE_NONE)
+    if (offset >= store_log_durable(c->f->logs[log]) || batch->holes[record] != HOLE_NONE ||
+        batch->made.marker)
         return;
     batch->holes[record] = HOLE_WANTED;
     store_log_punch(c->f->logs[log], &offset, 1, punch_done, &batch->holes[record]);
+}
+
+/* What readers of committed records must see follows from the batches that are durable. */
+static void check_transactions(struct crash *c, unsigned log)
+{
+    const struct model_log *model = &c->logs[log];
+    const struct store_log *self = c->f->logs[log];
+    int64_t first[TRANSACTION_PRODUCERS + 1] = {-1, -1, -1, -1};
+    int64_t durable = store_log_durable(self), start = store_log_start(self), stable = durable;
+    struct store_aborted expected[BATCH_MAX], *list;
+    uint32_t count = 0, have;
+    for (unsigned i = 0; i < model->count; i++) {
+        const struct model_batch *batch = &model->batches[i];
+        int64_t *open = &first[batch->made.producer_id];
+        if (batch->base + (int64_t)batch->made.count > durable)
+            break;
+        if (batch->made.is_transactional && *open < 0)
+            *open = batch->base;
+        if (batch->made.marker == FIXTURE_ABORT && *open >= 0 && batch->base >= start)
+            expected[count++] = (struct store_aborted){batch->made.producer_id, *open, batch->base};
+        if (batch->made.marker)
+            *open = -1;
+    }
+    for (unsigned i = 1; i <= TRANSACTION_PRODUCERS; i++)
+        stable = first[i] >= 0 ? MIN(stable, first[i]) : stable;
+    ENSURE(c, store_log_stable(self) == MAX(stable, start));
+    enum err err = transactions_aborted(self->transactions, start, durable, durable, &list, &have);
+    ENSURE(c, err == ERR_OK && have == count);
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_there = false;
+        for (uint32_t j = 0; j < have; j++)
+            is_there |= memcmp(&list[j], &expected[i], sizeof(*list)) == 0;
+        ENSURE(c, is_there);
+    }
+    free(list);
 }
 
 static void work(struct crash *c, unsigned steps)
@@ -154,6 +222,8 @@ static void work(struct crash *c, unsigned steps)
             os_fake_writeback(c->f->fake, (unsigned)dice(c, 100));
         if (what >= 60)
             log_fixture_turns(c->f, 1 + (unsigned)dice(c, 3));
+        if (what == 99)
+            check_transactions(c, log);
     }
 }
 
@@ -206,7 +276,8 @@ static void check_batch(struct crash *c, struct model_batch *batch, struct slice
     while (record_next(&records, &record) == ERR_OK) {
         ENSURE(c, record.offset_delta >= 0 && record.offset_delta < (int64_t)batch->made.count);
         seen[record.offset_delta] = true;
-        check_record(c, batch, (unsigned)record.offset_delta, &record);
+        if (!batch->made.marker)
+            check_record(c, batch, (unsigned)record.offset_delta, &record);
     }
     for (unsigned i = 0; i < batch->made.count; i++) {
         ENSURE(c, !(seen[i] && batch->holes[i] == HOLE_SURE));
@@ -256,6 +327,7 @@ static void check_log(struct crash *c, unsigned log)
                         : end == model->batches[kept - 1].base +
                                      (int64_t)model->batches[kept - 1].made.count);
     int64_t offset = start;
+    check_transactions(c, log);
     while (offset < end) {
         struct log_fixture_read r;
         enum err err = log_fixture_read(c->f, log, offset, 1 + dice(c, 60000), &r);

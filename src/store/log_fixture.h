@@ -166,7 +166,9 @@ static inline void log_fixture_free(struct log_fixture *f)
     free(f);
 }
 
-/* A batch of records whose values follow from seed: count records, each value size bytes. */
+/* A batch of records whose values follow from seed: count records, each value size bytes; or a
+ * transaction marker of the producer. */
+enum log_fixture_marker { FIXTURE_NO_MARKER, FIXTURE_COMMIT, FIXTURE_ABORT };
 struct log_fixture_batch {
     unsigned count;
     size_t size;
@@ -175,6 +177,8 @@ struct log_fixture_batch {
     int64_t producer_id;
     int16_t producer_epoch;
     int32_t sequence;
+    bool is_transactional; /* appended as verified */
+    enum log_fixture_marker marker;
 };
 
 static inline struct buf *log_fixture_batch(const struct log_fixture_batch *in, uint32_t *out_size)
@@ -190,8 +194,17 @@ static inline struct buf *log_fixture_batch(const struct log_fixture_batch *in, 
         struct build_record record = {.timestamp_ms = in->timestamp_ms + i,
                                       .key = slice_make(&in->seed, sizeof(in->seed)),
                                       .value = slice_make(value, in->size)};
+        const uint8_t key[] = {0, 0, 0, in->marker == FIXTURE_COMMIT}, epochs[6] = {0};
+        if (in->marker) {
+            record.key = slice_make(key, sizeof(key));
+            record.value = slice_make(epochs, sizeof(epochs));
+        }
         assert_int_equal(build_add(&build, &record), ERR_OK);
     }
+    if (in->is_transactional)
+        build.header.attributes |= BATCH_TRANSACTIONAL;
+    if (in->marker)
+        build.header.attributes |= BATCH_TRANSACTIONAL | BATCH_CONTROL;
     if (in->producer_id > 0) {
         build.header.producer_id = in->producer_id;
         build.header.producer_epoch = in->producer_epoch;
@@ -230,8 +243,11 @@ static inline struct log_fixture_append *log_fixture_append(struct log_fixture *
     struct log_fixture_append *a = calloc(1, sizeof(*a));
     struct buf *buf = log_fixture_batch(batch, &a->size);
     a->append.batch = (struct buf_range){buf, 0, a->size};
+    bool in_transaction = batch->is_transactional;
     assert_int_equal(batch_check(slice_make(buf->data, a->size), &a->append.header), ERR_OK);
     a->append.done = log_fixture_append_done;
+    a->append.is_verified = in_transaction;
+    a->append.verify_end = INT64_MAX;
     enum err err = store_log_append(f->logs[log], &a->append);
     buf_unref(buf);
     a->append.batch.buf = NULL;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/text.h"
+#include "store/transactions.h"
 
 static struct batch_header header_of(int64_t id, int16_t epoch, int32_t sequence, int32_t count,
                                      int64_t offset)
@@ -100,6 +101,59 @@ static void test_expiry_and_truncation(void **state)
     producers_deinit(&producers);
 }
 
+static enum err mark(struct producers *producers, struct batch_header header, int32_t coordinator)
+{
+    header.attributes = BATCH_CONTROL | BATCH_TRANSACTIONAL;
+    enum err err = producers_check_marker(producers, &header, coordinator);
+    return err ? err : producers_add_marker(producers, &header, coordinator, 100);
+}
+
+static void test_markers_fence_and_begin_sequences_anew(void **state)
+{
+    struct producers producers, again;
+    struct text text;
+    text_init(&text);
+    producers_init(&producers, 1);
+    producers_init(&again, 2);
+    assert_int_equal(offer(&producers, header_of(7, 3, 0, 5, 0), 1), ERR_OK);
+    assert_int_equal(mark(&producers, header_of(7, 2, -1, 1, 5), 0), ERR_FENCED);
+    assert_int_equal(mark(&producers, header_of(7, 3, -1, 1, 5), 2), ERR_OK);
+    assert_int_equal(mark(&producers, header_of(7, 3, -1, 1, 6), 1), ERR_COORDINATOR_FENCED);
+    assert_int_equal(offer(&producers, header_of(7, 3, 5, 1, 6), 1), ERR_OK); /* goes on */
+    assert_int_equal(mark(&producers, header_of(7, 4, -1, 1, 7), 2), ERR_OK);
+    assert_int_equal(producers_marker_offset(&producers, 7), 7);
+    assert_int_equal(offer(&producers, header_of(7, 3, 6, 1, 8), 1), ERR_FENCED);
+    assert_int_equal(offer(&producers, header_of(7, 4, 6, 1, 8), 1), ERR_SEQUENCE);
+    assert_int_equal(producers_encode(&producers, 8, &text), ERR_OK);
+    assert_int_equal(producers_decode(&again, text_slice(&text), 200), ERR_OK);
+    assert_int_equal(mark(&again, header_of(7, 4, -1, 1, 8), 1), ERR_COORDINATOR_FENCED);
+    assert_int_equal(offer(&again, header_of(7, 4, 6, 1, 8), 1), ERR_SEQUENCE);
+    assert_int_equal(offer(&again, header_of(7, 4, 0, 1, 8), 1), ERR_OK);
+    text_deinit(&text);
+    producers_deinit(&again);
+    producers_deinit(&producers);
+}
+
+static void test_an_open_transaction_keeps_its_producer(void **state)
+{
+    struct producers producers;
+    struct transactions *transactions = transactions_new(1);
+    struct batch_header header = header_of(7, 0, 0, 1, 0);
+    producers_init(&producers, 1);
+    assert_int_equal(offer(&producers, header, 100), ERR_OK);
+    assert_int_equal(offer(&producers, header_of(8, 0, 0, 1, 1), 100), ERR_OK);
+    assert_int_equal(transactions_add(transactions, &header, 100), ERR_OK);
+    producers_expire(&producers, transactions, 1000);
+    assert_int_equal(producers.by_id.count, 1);
+    struct transactions_marker marker = {.commit = true};
+    header.base_offset = 2;
+    assert_int_equal(transactions_end(transactions, &header, &marker), ERR_OK);
+    producers_expire(&producers, transactions, 1000);
+    assert_int_equal(producers.by_id.count, 0);
+    transactions_free(transactions);
+    producers_deinit(&producers);
+}
+
 static void test_snapshot_holds_only_what_is_durable(void **state)
 {
     struct producers producers, again;
@@ -134,6 +188,8 @@ int main(void)
         cmocka_unit_test(test_epochs_fence),
         cmocka_unit_test(test_sequences_wrap),
         cmocka_unit_test(test_expiry_and_truncation),
+        cmocka_unit_test(test_markers_fence_and_begin_sequences_anew),
+        cmocka_unit_test(test_an_open_transaction_keeps_its_producer),
         cmocka_unit_test(test_snapshot_holds_only_what_is_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
