@@ -20,6 +20,48 @@ static bool software_text_ok(struct slice text)
     return true;
 }
 
+/* What clients switch on: name, lowest and highest level supported, level in force. */
+static const struct {
+    struct slice name;
+    int16_t min, max, level;
+} api_features[] = {
+#define KAFKA_FEATURE(name, min, max, level) {SLICE_LITERAL(name), min, max, level},
+#include "kafka/features.def"
+#undef KAFKA_FEATURE
+};
+
+/* Level 0 is a level only since version 4: before, a feature begins with 1. */
+static bool api_features_fill(struct kafka_request *request,
+                              struct kafka_api_versions_response *response)
+{
+    size_t count = COUNT_OF(api_features);
+    response->supported_features =
+        kafka_request_alloc(request, count, sizeof(*response->supported_features));
+    if (!response->supported_features)
+        return false;
+    response->finalized_features =
+        kafka_request_alloc(request, count, sizeof(*response->finalized_features));
+    if (!response->finalized_features)
+        return false;
+    response->supported_features_count = response->finalized_features_count = count;
+    response->finalized_features_epoch = 0;
+    for (size_t i = 0; i < count; i++) {
+        int16_t min = request->version < 4 ? MAX(api_features[i].min, (int16_t)1)
+                                           : api_features[i].min;
+        response->supported_features[i] =
+            (struct kafka_api_versions_response_supported_feature){
+                .name = api_features[i].name,
+                .min_version = min,
+                .max_version = api_features[i].max};
+        response->finalized_features[i] =
+            (struct kafka_api_versions_response_finalized_feature){
+                .name = api_features[i].name,
+                .max_version_level = api_features[i].level,
+                .min_version_level = api_features[i].level};
+    }
+    return true;
+}
+
 static bool api_versions_fill(struct kafka_request *request,
                               struct kafka_api_versions_response *response)
 {
@@ -62,7 +104,7 @@ void kafka_api_versions_handle(struct kafka_request *request)
     if (request->version >= 3 && (!software_text_ok(asked.client_software_name) ||
                                   !software_text_ok(asked.client_software_version)))
         response.error_code = KAFKA_INVALID_REQUEST;
-    else if (!api_versions_fill(request, &response))
+    else if (!api_versions_fill(request, &response) || !api_features_fill(request, &response))
         return;
     kafka_request_answer(request, api_versions, &response);
 }

@@ -59,23 +59,18 @@ struct slice kafka_group_client_host(struct kafka_request *request)
 
 enum coordinator_type { COORDINATOR_GROUP, COORDINATOR_TRANSACTION, COORDINATOR_SHARE };
 
-/* Groups are here; transactions and share groups are not implemented, and retrying does not help.
+/* Groups and transactions are here; share groups are not implemented, and retrying does not help.
  */
 static int16_t coordinator_find(int8_t type, struct slice key, int16_t version)
 {
-    if (type == COORDINATOR_GROUP)
-        return KAFKA_NONE;
-    if (type == COORDINATOR_TRANSACTION)
-        return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-    return KAFKA_INVALID_REQUEST;
+    return type == COORDINATOR_GROUP || type == COORDINATOR_TRANSACTION ? KAFKA_NONE
+                                                                        : KAFKA_INVALID_REQUEST;
 }
 
 static struct slice coordinator_words(int8_t type)
 {
-    if (type == COORDINATOR_GROUP)
+    if (type == COORDINATOR_GROUP || type == COORDINATOR_TRANSACTION)
         return SLICE_NULL;
-    if (type == COORDINATOR_TRANSACTION)
-        return SLICE_LITERAL("transactions are not implemented");
     if (type == COORDINATOR_SHARE)
         return SLICE_LITERAL("share groups are not implemented");
     return SLICE_LITERAL("unknown type of coordinator");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "kafka/conn.h"
+#include "kafka/gate.h"
 #include "kafka/state.h"
 
 /* A request that has begun must go on at this rate, or its connection is closed (slow loris). */
@@ -31,6 +32,7 @@ enum err kafka_open(const struct kafka_options *options, struct kafka **out)
         kafka_session_cache_init(&cores[i].sessions, reactor_budget(options->reactor),
                                  ((size_t)slots + count - 1) / count, core_random(core));
         list_init(&cores[i].free_requests);
+        map_init(&cores[i].gates, core_random(core));
         core_slot_set(core, CORE_SLOT_KAFKA, &cores[i]);
     }
     *out = kafka;
@@ -42,6 +44,7 @@ void kafka_close(struct kafka *kafka)
     unsigned count = reactor_core_count(kafka->options.reactor);
     for (unsigned i = 0; i < count; i++) {
         kafka_session_cache_deinit(&kafka->cores[i].sessions);
+        kafka_gate_close(&kafka->cores[i].gates);
         struct list *node;
         while ((node = list_pop_front(&kafka->cores[i].free_requests)) != NULL) {
             struct kafka_request *request = LIST_ENTRY(node, struct kafka_request, node);

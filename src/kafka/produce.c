@@ -3,14 +3,20 @@
 #include "wire/kafka_produce.h"
 
 #include "kafka/error.h"
+#include "kafka/gate.h"
 #include "kafka/handlers.h"
 #include "kafka/topic.h"
 
 /* Fewer bytes than this cannot hold a batch's length and magic. */
 #define PRODUCE_BATCH_SIZE_SEEN (BATCH_PREFIX_SIZE + 5)
 
+/* From these versions on: TRANSACTION_ABORTABLE is known; a partition joins a transaction with its
+ * first batch. */
+#define PRODUCE_ABORTABLE_VERSION 11
+#define PRODUCE_ADDING_VERSION    12
+
 struct produce_part {
-    struct broker_append append;
+    struct kafka_gate_append gated;
     struct kafka_request *request;
     struct kafka_produce_response_partition *out;
 };
@@ -45,20 +51,34 @@ static void part_fail(struct kafka_request *request, struct kafka_produce_respon
     state->failed = true;
 }
 
+/* What the coordinator said, in words that the client's version retries or gives up on rightly. */
+static int16_t append_code(const struct kafka_request *request, const struct produce_part *part)
+{
+    enum err err = part->gated.append.call.err;
+    bool is_transactional = part->gated.topic;
+    if (err == ERR_TXN_ABORTABLE)
+        return request->version < PRODUCE_ABORTABLE_VERSION ? KAFKA_INVALID_TXN_STATE
+                                                            : KAFKA_TRANSACTION_ABORTABLE;
+    if (err == ERR_CONCURRENT && request->version >= PRODUCE_ADDING_VERSION)
+        return KAFKA_CONCURRENT_TRANSACTIONS;
+    if (err == ERR_CONCURRENT || (err == ERR_LOADING && is_transactional))
+        return KAFKA_NOT_ENOUGH_REPLICAS;
+    return kafka_error_of_append(err);
+}
+
 static void part_fail_append(struct produce_part *part)
 {
     struct kafka_request *request = part->request;
     struct kafka_produce_response_partition *out = part->out;
-    const struct broker_call *call = &part->append.call;
-    part_fail(request, out, kafka_error_of_append(call->err),
-              kafka_topic_words(request, &call->diag));
-    if (part->append.error_record < 0)
+    const struct broker_call *call = &part->gated.append.call;
+    part_fail(request, out, append_code(request, part), kafka_topic_words(request, &call->diag));
+    if (part->gated.append.error_record < 0)
         return;
     struct kafka_produce_response_record_error *record =
         arena_alloc_array(&request->arena, 1, sizeof(*record));
     if (!record)
         return; /* the code alone says enough */
-    record->batch_index = part->append.error_record;
+    record->batch_index = part->gated.append.error_record;
     record->batch_index_error_message = out->error_message;
     out->record_errors = record;
     out->record_errors_count = 1;
@@ -66,12 +86,12 @@ static void part_fail_append(struct produce_part *part)
 
 static void part_done(struct broker_call *call)
 {
-    struct produce_part *part = CONTAINER_OF(call, struct produce_part, append.call);
+    struct produce_part *part = CONTAINER_OF(call, struct produce_part, gated.append.call);
     struct produce *state = part->request->state;
     if (call->err == ERR_OK || call->err == ERR_DUPLICATE) {
-        part->out->base_offset = part->append.base_offset;
-        part->out->log_append_time_ms = part->append.append_time_ms;
-        part->out->log_start_offset = part->append.log_start;
+        part->out->base_offset = part->gated.append.base_offset;
+        part->out->log_append_time_ms = part->gated.append.append_time_ms;
+        part->out->log_start_offset = part->gated.append.log_start;
     } else {
         part_fail_append(part);
     }
@@ -91,8 +111,9 @@ static bool batch_follows(struct slice rest)
 }
 
 static int16_t records_judge(const struct kafka_request *request, struct slice records,
-                             size_t *out_size, const char **words)
+                             struct batch_header *out, const char **words)
 {
+    const struct produce *state = request->state;
     *words = "Produce requests must have exactly one record batch per partition";
     if (records.size < PRODUCE_BATCH_SIZE_SEEN)
         return KAFKA_INVALID_RECORD;
@@ -111,7 +132,7 @@ static int16_t records_judge(const struct kafka_request *request, struct slice r
     }
     if (err || header.size > records.size)
         return KAFKA_INVALID_RECORD;
-    *out_size = header.size;
+    *out = header;
     if (batch_follows(slice_make(records.data + header.size, records.size - header.size)))
         return KAFKA_INVALID_RECORD;
     if (batch_codec(&header) == BATCH_CODEC_ZSTD && request->version < 7) {
@@ -122,8 +143,8 @@ static int16_t records_judge(const struct kafka_request *request, struct slice r
         *words = "The base offset of a record batch that is sent must be 0";
         return KAFKA_INVALID_RECORD;
     }
-    if (header.attributes & BATCH_TRANSACTIONAL) {
-        *words = "Transactions are not available";
+    if ((header.attributes & BATCH_TRANSACTIONAL) && !state->asked.transactional_id.data) {
+        *words = "A transactional batch needs a transactional id in the request";
         return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     }
     return KAFKA_NONE;
@@ -134,10 +155,6 @@ static int16_t request_judge(const struct kafka_produce_request *asked, const ch
     if (asked->acks < -1 || asked->acks > 1) {
         *words = "acks must be 0, 1 or -1";
         return KAFKA_INVALID_REQUIRED_ACKS;
-    }
-    if (asked->transactional_id.data) {
-        *words = "Transactions are not available";
-        return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     }
     return KAFKA_NONE;
 }
@@ -155,11 +172,30 @@ static struct buf_range input_range(const struct kafka_request *request, struct 
 /* Leaves the room for words alone: with many partitions it is most of the memory. */
 static void part_init(struct produce_part *part)
 {
-    const size_t words = offsetof(struct produce_part, append.call.diag);
-    const size_t words_end = words + sizeof(part->append.call.diag);
+    const size_t words = offsetof(struct produce_part, gated.append.call.diag);
+    const size_t words_end = words + sizeof(part->gated.append.call.diag);
     memset(part, 0, words);
-    part->append.call.diag.text[0] = 0;
+    part->gated.append.call.diag.text[0] = 0;
     memset((uint8_t *)part + words_end, 0, sizeof(*part) - words_end);
+}
+
+/* A batch of a transaction: it may have to be verified first. */
+static void part_start_gated(struct kafka_request *request, const struct broker_topic *topic,
+                             const struct batch_header *header, struct produce_part *part)
+{
+    struct produce *state = request->state;
+    struct kafka_gate_append *gated = &part->gated;
+    gated->transactional_id = state->asked.transactional_id;
+    gated->producer_id = header->producer_id;
+    gated->epoch = header->producer_epoch;
+    gated->topic = topic;
+    gated->partition = part->out->index;
+    gated->is_adding = request->version >= PRODUCE_ADDING_VERSION;
+    gated->done = part_done;
+    if (kafka_gate_append(request->core, gated))
+        return;
+    state->pending--;
+    part_fail(request, part->out, kafka_error_of_append(ERR_NO_MEMORY), SLICE_NULL);
 }
 
 static void part_start(struct kafka_request *request, const struct broker_topic *topic,
@@ -168,24 +204,28 @@ static void part_start(struct kafka_request *request, const struct broker_topic 
 {
     struct produce *state = request->state;
     const char *words = NULL;
-    size_t size = 0;
+    struct batch_header header;
     int16_t code = request_judge(&state->asked, &words);
     if (!code && !topic)
         code = request->version >= 13 ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     else if (!code && !broker_partition_at(topic, asked->index))
         code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     else if (!code)
-        code = records_judge(request, asked->records, &size, &words);
+        code = records_judge(request, asked->records, &header, &words);
     if (code) {
         part_fail(request, part->out, code, words ? slice_text(words) : SLICE_NULL);
         return;
     }
     part->request = request;
-    part->append.call.done = part_done;
-    part->append.error_record = -1;
-    part->append.batch = input_range(request, slice_make(asked->records.data, size));
+    struct broker_append *append = &part->gated.append;
+    append->call.done = part_done;
+    append->error_record = -1;
+    append->batch = input_range(request, slice_make(asked->records.data, header.size));
     state->pending++;
-    broker_append(request->core, topic, asked->index, &part->append);
+    if (header.attributes & BATCH_TRANSACTIONAL)
+        part_start_gated(request, topic, &header, part);
+    else
+        broker_append(request->core, topic, asked->index, append);
 }
 
 /* False: the request has been rejected, nothing was appended. */

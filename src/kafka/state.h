@@ -18,6 +18,7 @@ struct kafka_core {
     unsigned free_count;
     uint64_t conn_id_last;
     struct kafka_sessions sessions;
+    struct map gates; /* gate.c: of producers with transactional batches under way */
     struct metric_counter rejected; /* requests that closed their connection */
 };
 
