@@ -20,7 +20,7 @@ struct broker_options {
     struct store *store;
     struct os *os;
     struct logger *logger;
-    struct slice view_prefix; /* no binding leads below it; copied; null: any may */
+    struct slice view_prefix;               /* no binding leads below it; copied; null: any may */
     const char *data_dir;                   /* for broker_space; copied; NULL: unknown */
     const struct broker_settings *settings; /* of the file and command line; copied */
 };
@@ -176,7 +176,7 @@ struct broker_append {
     bool internal;       /* from the server itself: control batches and internal topics allowed */
     bool is_verified;    /* a transactional batch whose producer's transaction is known to have this
                             partition; without it the first batch of a transaction here is refused
-                            with ERR_UNVERIFIED: ask the coordinator, then send the same call again */
+                            with ERR_UNVERIFIED: ask the coordinator, then make the call again */
     int64_t verify_end;  /* kept between ERR_UNVERIFIED and the call with is_verified: a marker of
                             the producer since then makes it ERR_UNVERIFIED again (KIP-890) */
     int64_t base_offset; /* out */

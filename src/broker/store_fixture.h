@@ -454,9 +454,9 @@ enum err store_log_read(struct store_log *log, struct store_read *read)
         read->offset_next = batch->next;
         break;
     }
+    struct transactions_span span = {read->offset, read->offset_next, log->durable};
     if (read->want_aborted && read->size > 0)
-        return transactions_aborted(log->transactions, read->offset, read->offset_next,
-                                    log->durable, &read->aborted, &read->aborted_count);
+        return transactions_aborted(log->transactions, &span, &read->aborted, &read->aborted_count);
     return ERR_OK;
 }
 

@@ -468,10 +468,12 @@ void store_damage_add(struct store *store, struct core *core, const struct store
 /* --- read.c --- */
 /* The log is open, or memory has it. As store_log_read. */
 NODISCARD enum err read_open(struct store_log *log, struct store_read *read);
-/* What was aborted in what was read, where that is wanted. ERR_BUSY: no memory, nothing is read. */
-NODISCARD enum err read_aborted_add(struct store_log *log, struct store_read *read);
 void read_wake(struct store_log *log);
 void read_fail_all(struct store_log *log, enum err err);
+
+/* --- read_aborted.c --- */
+/* What was aborted in what was read, where that is wanted. ERR_BUSY: no memory, nothing is read. */
+NODISCARD enum err read_aborted_add(struct store_log *log, struct store_read *read);
 
 /* --- log_find.c --- */
 void log_find_wake(struct store_log *log);

@@ -190,7 +190,8 @@ static void check_transactions(struct crash *c, unsigned log)
     for (unsigned i = 1; i <= TRANSACTION_PRODUCERS; i++)
         stable = first[i] >= 0 ? MIN(stable, first[i]) : stable;
     ENSURE(c, store_log_stable(self) == MAX(stable, start));
-    enum err err = transactions_aborted(self->transactions, start, durable, durable, &list, &have);
+    struct transactions_span span = {start, durable, durable};
+    enum err err = transactions_aborted(self->transactions, &span, &list, &have);
     ENSURE(c, err == ERR_OK && have == count);
     for (uint32_t i = 0; i < count; i++) {
         bool is_there = false;

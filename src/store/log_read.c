@@ -1,7 +1,5 @@
 // Reading a log: what the caller may have, and whether the log must wake first.
 // SPDX-License-Identifier: Apache-2.0
-#include <stdlib.h>
-
 #include "store/log.h"
 
 enum err store_log_read(struct store_log *log, struct store_read *read)
@@ -31,33 +29,4 @@ enum err store_log_read(struct store_log *log, struct store_read *read)
     list_push_back(&log->reads, &read->node);
     log_wake(log);
     return ERR_AGAIN;
-}
-
-void store_read_release(struct store_read *read)
-{
-    for (unsigned i = 0; i < read->chunk_count; i++) {
-        buf_unref(read->chunks[i].bytes.buf);
-        struct conn_file *file = read->chunks[i].file;
-        if (file && atomic_fetch_sub(&file->refs, 1) == 1)
-            file->close(file);
-    }
-    free(read->chunks);
-    free(read->aborted);
-    read->chunks = NULL;
-    read->chunk_count = 0;
-    read->aborted = NULL;
-    read->aborted_count = 0;
-    read->size = 0;
-}
-
-enum err read_aborted_add(struct store_log *log, struct store_read *read)
-{
-    if (!read->want_aborted || !log->transactions || read->size == 0)
-        return ERR_OK;
-    enum err err = transactions_aborted(log->transactions, read->offset, read->offset_next,
-                                        log_durable(log), &read->aborted, &read->aborted_count);
-    if (err == ERR_OK)
-        return ERR_OK;
-    store_read_release(read);
-    return ERR_BUSY;
 }

@@ -49,6 +49,23 @@ struct read_job {
 static enum err from_segment(struct store_log *log, struct store_read *read, int64_t base,
                              uint32_t buffer_size);
 
+void store_read_release(struct store_read *read)
+{
+    for (unsigned i = 0; i < read->chunk_count; i++) {
+        buf_unref(read->chunks[i].bytes.buf);
+        struct conn_file *file = read->chunks[i].file;
+        if (file && atomic_fetch_sub(&file->refs, 1) == 1)
+            file->close(file);
+    }
+    free(read->chunks);
+    free(read->aborted);
+    read->chunks = NULL;
+    read->chunk_count = 0;
+    read->aborted = NULL;
+    read->aborted_count = 0;
+    read->size = 0;
+}
+
 static void finish(struct store_log *log, struct store_read *read, enum err err)
 {
     read->result = err == ERR_OK ? read_aborted_add(log, read) : err;

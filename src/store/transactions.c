@@ -244,22 +244,22 @@ static int by_first_offset(const void *a, const void *b)
 }
 
 /* Those on the list `ended` are known when their markers are readable: with relaxed durability. */
-static bool ended_touches(const struct transactions_open *open, int64_t from, int64_t to,
-                          int64_t durable)
+static bool ended_touches(const struct transactions_open *open,
+                          const struct transactions_span *span)
 {
-    return open->is_aborted && open->marker_offset < durable && open->marker_offset >= from &&
-           open->first_offset < to;
+    return open->is_aborted && open->marker_offset < span->durable &&
+           open->marker_offset >= span->from && open->first_offset < span->to;
 }
 
-static uint32_t aborted_collect(const struct transactions *transactions, int64_t from, int64_t to,
-                                int64_t durable, struct store_aborted *out)
+static uint32_t aborted_collect(const struct transactions *transactions,
+                                const struct transactions_span *span, struct store_aborted *out)
 {
     const struct aborted *aborted = &transactions->aborted;
     uint32_t count = 0;
     bool is_last = false;
-    for (uint32_t i = aborted_find(aborted, from); i < aborted->count && !is_last; i++) {
+    for (uint32_t i = aborted_find(aborted, span->from); i < aborted->count && !is_last; i++) {
         const struct aborted_entry *entry = &aborted->entries[i];
-        if (!aborted_touches(entry, to, &is_last))
+        if (!aborted_touches(entry, span->to, &is_last))
             continue;
         if (out)
             out[count] =
@@ -268,7 +268,7 @@ static uint32_t aborted_collect(const struct transactions *transactions, int64_t
     }
     list_for_each (node, &transactions->ended) {
         const struct transactions_open *open = LIST_ENTRY(node, struct transactions_open, ended);
-        if (!ended_touches(open, from, to, durable))
+        if (!ended_touches(open, span))
             continue;
         if (out)
             out[count] =
@@ -278,16 +278,17 @@ static uint32_t aborted_collect(const struct transactions *transactions, int64_t
     return count;
 }
 
-enum err transactions_aborted(const struct transactions *transactions, int64_t from, int64_t to,
-                              int64_t durable, struct store_aborted **out, uint32_t *out_count)
+enum err transactions_aborted(const struct transactions *transactions,
+                              const struct transactions_span *span, struct store_aborted **out,
+                              uint32_t *out_count)
 {
-    uint32_t count = transactions ? aborted_collect(transactions, from, to, durable, NULL) : 0;
+    uint32_t count = transactions ? aborted_collect(transactions, span, NULL) : 0;
     struct store_aborted *entries = NULL;
     if (count > 0) {
         entries = malloc(count * sizeof(*entries));
         if (!entries)
             return ERR_NO_MEMORY;
-        (void)aborted_collect(transactions, from, to, durable, entries);
+        (void)aborted_collect(transactions, span, entries);
         qsort(entries, count, sizeof(*entries), by_first_offset);
     }
     *out = entries;

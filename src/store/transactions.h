@@ -72,11 +72,17 @@ const struct transactions_open *transactions_find(const struct transactions *tra
 /* First offset of the oldest transaction that is open as far as [0, durable) tells; durable when
  * none is. */
 int64_t transactions_stable(const struct transactions *transactions, int64_t durable);
-/* Aborted transactions with records in [from, to), to <= stable, by first offset: an array of the
- * caller (NULL when none). durable as above. ERR_NO_MEMORY. */
-NODISCARD enum err transactions_aborted(const struct transactions *transactions, int64_t from,
-                                        int64_t to, int64_t durable, struct store_aborted **out,
-                                        uint32_t *out_count);
+/* Offsets [from, to) that are read, to <= stable; all below durable is known. */
+struct transactions_span {
+    int64_t from;
+    int64_t to;
+    int64_t durable;
+};
+/* Aborted transactions with records in the span, by first offset: an array of the caller (NULL when
+ * none). ERR_NO_MEMORY. */
+NODISCARD enum err transactions_aborted(const struct transactions *transactions,
+                                        const struct transactions_span *span,
+                                        struct store_aborted **out, uint32_t *out_count);
 
 /* Snapshot of what is below offset_limit, all of which is committed; nothing is written when there
  * is nothing to say. And back. */

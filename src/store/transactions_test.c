@@ -40,9 +40,9 @@ static void aborted_are(const struct transactions *t, int64_t from, int64_t to,
     struct store_aborted *list;
     uint32_t count;
     struct text text;
+    struct transactions_span span = {from, to, INT64_MAX};
     text_init(&text);
-    text_add_text(&text, "");
-    assert_int_equal(transactions_aborted(t, from, to, INT64_MAX, &list, &count), ERR_OK);
+    assert_int_equal(transactions_aborted(t, &span, &list, &count), ERR_OK);
     for (uint32_t i = 0; i < count; i++)
         text_add_format(&text, "%lld@%lld-%lld ", (long long)list[i].producer_id,
                         (long long)list[i].first_offset, (long long)list[i].last_offset);
@@ -268,7 +268,8 @@ static void check_aborted(struct model *m, int64_t from, int64_t to)
     struct store_aborted *list;
     uint32_t count, found = 0;
     int64_t before = -1;
-    assert_int_equal(transactions_aborted(m->t, from, to, m->committed, &list, &count), ERR_OK);
+    struct transactions_span span = {from, to, m->committed};
+    assert_int_equal(transactions_aborted(m->t, &span, &list, &count), ERR_OK);
     for (int64_t i = MAX(from, m->start); i < m->committed; i++) {
         int64_t first = m->events[i].what == ABORT ? model_first(m, i) : -1;
         if (first < 0 || first >= to)
