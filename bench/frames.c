@@ -125,6 +125,8 @@ struct frames_produce frames_produce_new(const struct frames_shape *shape, uint3
     topic.partition_data_count = shape->spread;
     struct kafka_produce_request request;
     kafka_produce_request_init(&request);
+    if (shape->transactional_id)
+        request.transactional_id = slice_text(shape->transactional_id);
     request.acks = shape->acks;
     request.timeout_ms = PRODUCE_TIMEOUT_MS;
     request.topic_data = &topic;

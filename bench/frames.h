@@ -12,10 +12,11 @@
 /* What is to be built. */
 struct frames_shape {
     const char *topic;
-    uint32_t spread;        /* partitions in one request, a batch each */
-    uint32_t record_bytes;  /* of the value; no key */
-    uint32_t batch_bytes;   /* at most, header included */
-    uint32_t batch_records; /* 0: as many as fit */
+    const char *transactional_id; /* NULL: none */
+    uint32_t spread;              /* partitions in one request, a batch each */
+    uint32_t record_bytes;        /* of the value; no key */
+    uint32_t batch_bytes;         /* at most, header included */
+    uint32_t batch_records;       /* 0: as many as fit */
     int16_t acks;
 };
 

@@ -17,6 +17,7 @@
 #include "bench/link.h"
 #include "bench/options.h"
 #include "bench/stats.h"
+#include "bench/transactions.h"
 
 #define TRAIN_SIZE        (64 * 1024) /* of requests that may go out in one write */
 #define EVENTS_MAX        64
@@ -626,9 +627,9 @@ int main(int argc, char **argv)
         options->fetch_bytes > INT32_MAX / 2 || options->partitions > INT32_MAX / 2)
         stats_die_of("a size or count is beyond what the protocol can say");
     arena_init(&gen.arena, 0);
-    if (!strcmp(options->mode, "commit"))
+    if (!strcmp(options->mode, "commit") || !strcmp(options->mode, "exact"))
         topic_set_up(&gen);
-    if (groups_run(options))
+    if (groups_run(options) || transactions_run(options))
         return 0;
     if (!strcmp(options->mode, "ready") || !strcmp(options->mode, "fsync")) {
         (options->mode[0] == 'r' ? run_ready : run_fsync)(&gen);

@@ -6,7 +6,7 @@
 
 /* NUMBER: uint64_t; TEXT: const char *. An option is called like its member, with - for _. */
 #define OPTIONS(NUMBER, TEXT)                                                                      \
-    TEXT(mode, "produce", "produce, fetch, tail, ready, fsync; beat, join, commit")                \
+    TEXT(mode, "produce", "produce, fetch, tail, ready, fsync; beat, join, commit; exact")         \
     NUMBER(port, 9092, "of the server on 127.0.0.1")                                               \
     NUMBER(pid, 0, "of the server, whose CPU time is taken; 0: none")                              \
     TEXT(peer, "kafka", "kafka, or floor: no topic is made and no answer looked into")             \
@@ -30,6 +30,7 @@
     NUMBER(warm, 0, "requests before the measurement")                                             \
     NUMBER(groups, 1, "beat: consumer groups; commit: a connection each")                          \
     NUMBER(members, 3, "beat, join: of a group, a connection each")                                \
+    NUMBER(transaction_ms, 0, "exact: how long each is; 0: idempotent without any")                \
     TEXT(file, "fsync.data", "fsync: the file that is written")                                    \
     NUMBER(json, 0, "1: print JSON")
 
