@@ -243,6 +243,85 @@ enum err build_without(struct slice batch, build_deleted_fn deleted, void *arg,
     return err;
 }
 
+/* The record with its timestamp counted from another base; what follows the deltas is the same. */
+static enum err rebase_add(struct codec_output *kept, const struct record *record, int64_t delta_ms)
+{
+    uint8_t head[1 + 2 * 10];
+    int32_t body_size;
+    int64_t delta_before;
+    const uint8_t *at = record->whole.data;
+    const uint8_t *end = at + record->whole.size;
+    at += varint_i32_get(at, record->whole.size, &body_size);
+    uint8_t attributes = *at++;
+    at += varint_i64_get(at, (size_t)(end - at), &delta_before);
+    size_t rest = (size_t)(end - at);
+    size_t size = 1 + varint_i64_size(delta_ms) + rest;
+    if (size > INT32_MAX)
+        return ERR_TOO_LARGE;
+    size_t head_size = varint_i32_put(head, (int32_t)size);
+    head[head_size++] = attributes;
+    head_size += varint_i64_put(head + head_size, delta_ms);
+    enum err err = codec_output_add(kept, slice_make(head, head_size));
+    return err == ERR_OK ? codec_output_add(kept, slice_make(at, rest)) : err;
+}
+
+/* Walks the records that stay and makes header true for them. */
+static enum err keep_compacted(struct batch_header *header, struct slice records,
+                               const struct build_kept *kept, struct codec_output *out)
+{
+    int64_t base_ms = header->base_timestamp_ms;
+    int64_t max_ms = -1;
+    int32_t index = 0;
+    int32_t count = 0;
+    struct record record;
+    enum err err;
+    for (; (err = record_next(&records, &record)) == ERR_OK; index++) {
+        if (!(kept->bits[index / 8] >> index % 8 & 1))
+            continue;
+        int64_t ms, delta_ms;
+        if (__builtin_add_overflow(base_ms, record.timestamp_delta_ms, &ms) ||
+            __builtin_sub_overflow(ms, kept->delete_horizon_ms, &delta_ms))
+            return ERR_INVALID;
+        err = kept->delete_horizon_ms < 0 ? codec_output_add(out, record.whole)
+                                          : rebase_add(out, &record, delta_ms);
+        if (err != ERR_OK)
+            return err;
+        max_ms = count == 0 ? ms : MAX(max_ms, ms);
+        count++;
+    }
+    header->record_count = count;
+    if (!(header->attributes & BATCH_LOG_APPEND_TIME))
+        header->max_timestamp_ms = max_ms;
+    return err != ERR_NOT_FOUND ? err : count > 0 ? ERR_OK : ERR_INVALID;
+}
+
+enum err build_compacted(const struct batch_header *header, struct slice records,
+                         const struct build_kept *kept, struct codec_output *out)
+{
+    struct batch_header after = *header;
+    struct codec_output bytes;
+    codec_output_init(&bytes, out->size_max);
+    CHECK(kept->delete_horizon_ms < 0 || !(header->attributes & BATCH_DELETE_HORIZON));
+    enum err err = keep_compacted(&after, records, kept, &bytes);
+    if (kept->delete_horizon_ms >= 0) {
+        after.base_timestamp_ms = kept->delete_horizon_ms;
+        after.attributes |= BATCH_DELETE_HORIZON;
+    }
+    if (err == ERR_OK)
+        err = batch_write(after, slice_make(bytes.data, bytes.size), CODEC_LEVEL_DEFAULT, out);
+    codec_output_deinit(&bytes);
+    return err;
+}
+
+enum err build_empty(const struct batch_header *header, struct codec_output *out)
+{
+    struct batch_header empty = header_initial;
+    empty.base_offset = header->base_offset;
+    empty.last_offset_delta = header->last_offset_delta;
+    empty.leader_epoch = header->leader_epoch;
+    return batch_write(empty, SLICE_NULL, CODEC_LEVEL_DEFAULT, out);
+}
+
 enum err build_recompressed(struct slice batch, enum batch_codec codec, int level,
                             struct codec_output *out)
 {

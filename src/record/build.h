@@ -46,6 +46,21 @@ typedef bool (*build_deleted_fn)(void *arg, int64_t offset);
  * ERR_TOO_LARGE, ERR_NO_MEMORY; out then has the size it had. */
 NODISCARD enum err build_without(struct slice batch, build_deleted_fn deleted, void *arg,
                                  struct codec_output *out);
+/* What compaction leaves of a batch: at least one record. */
+struct build_kept {
+    const uint8_t *bits;       /* bit i % 8 of byte i / 8: record i stays */
+    int64_t delete_horizon_ms; /* -1: none is set; else the batch has none yet (KIP-534) */
+};
+/* Appends the batch with the records that stay: offsets, sequences, producer fields, epoch and
+ * codec as they were; the greatest timestamp is that of what stays, unless the log gave it. header
+ * and records (plain, all of them) are of a batch whose CRC and records were checked. A delete
+ * horizon takes the place of the base timestamp, and the deltas follow. Errors as build_without;
+ * ERR_INVALID: no record stays, or timestamps are too far apart. */
+NODISCARD enum err build_compacted(const struct batch_header *header, struct slice records,
+                                   const struct build_kept *kept, struct codec_output *out);
+/* Appends a batch without records, producer and timestamps that stands for the offsets from
+ * header->base_offset to the last; epoch and offsets are the header's. */
+NODISCARD enum err build_empty(const struct batch_header *header, struct codec_output *out);
 /* Appends the same records under another codec (topic's compression.type). Bounds and errors as
  * build_without; ERR_INVALID: level. */
 NODISCARD enum err build_recompressed(struct slice batch, enum batch_codec codec, int level,

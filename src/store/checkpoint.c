@@ -116,7 +116,8 @@ static void abandon(struct log_core *home)
 void checkpoint_cut(struct store_log *log)
 {
     CHECK(log->inflight_count == 0 && !log->write && log->state == LOG_OPEN);
-    if (log->err != ERR_OK || (log->lsn_committed == log->lsn_checkpoint && !log->piece_count)) {
+    bool is_new = log->lsn_committed != log->lsn_checkpoint || log->piece_count > 0;
+    if (log->err != ERR_OK || !(is_new || log->is_checkpoint_forced)) {
         finish(log, log->err);
         return;
     }
@@ -132,7 +133,8 @@ void checkpoint_cut(struct store_log *log)
         return;
     }
     publish->log = log;
-    log->cut = (struct log_cut){log->lsn_committed, log->tail.committed, log->start};
+    log->cut = (struct log_cut){log->place.segment_base, log->lsn_committed, log->tail.committed,
+                                log->start};
     log->carry = (log->place.size & (LOG_BLOCK_SIZE - 1)) != 0;
     log->checkpoint_state = LOG_CP_WRITE;
     tail_write_start(log, true);
@@ -216,6 +218,8 @@ static void publish_back(struct core *core, struct core_message *message)
     log->home->job_count--;
     if (err == ERR_OK) {
         log->lsn_checkpoint = log->cut.lsn;
+        log->checkpoint_base = log->cut.segment_base;
+        log->is_checkpoint_forced = false;
         log_pieces_release(log, log->cut.lsn);
         log_retain_unlink(log);
     }

@@ -152,6 +152,42 @@ void holes_truncate_end(struct holes *holes, int64_t offset)
                      UINT64_C(1) << HOLES_RANGE_BITS);
 }
 
+enum err holes_copy(const struct holes *from, struct holes *to)
+{
+    CHECK(to->count == 0);
+    for (uint32_t i = 0; i < from->count; i++) {
+        roaring_bitmap_t *bits = roaring_bitmap_copy(from->ranges[i].bits);
+        if (!bits)
+            return ERR_NO_MEMORY;
+        enum err err = holes_insert(to, i, from->ranges[i].number, bits);
+        if (err)
+            return err;
+    }
+    return ERR_OK;
+}
+
+enum err holes_remove(struct holes *holes, const struct holes *gone, int64_t first, int64_t next)
+{
+    for (uint32_t i = 0; i < gone->count; i++) {
+        int64_t base = gone->ranges[i].number << HOLES_RANGE_BITS;
+        int64_t from = MAX(first - base, 0);
+        int64_t to = MIN(next - base, INT64_C(1) << HOLES_RANGE_BITS);
+        uint32_t at = holes_lower(holes, gone->ranges[i].number);
+        if (from >= to || at == holes->count || holes->ranges[at].number != gone->ranges[i].number)
+            continue;
+        roaring_bitmap_t *bits = roaring_bitmap_copy(gone->ranges[i].bits);
+        if (!bits)
+            return ERR_NO_MEMORY;
+        roaring_bitmap_remove_range(bits, 0, (uint64_t)from);
+        roaring_bitmap_remove_range(bits, (uint64_t)to, UINT64_C(1) << HOLES_RANGE_BITS);
+        roaring_bitmap_andnot_inplace(holes->ranges[at].bits, bits);
+        roaring_bitmap_free(bits);
+        if (roaring_bitmap_is_empty(holes->ranges[at].bits))
+            holes_drop(holes, at);
+    }
+    return ERR_OK;
+}
+
 enum err holes_encode(const struct holes *holes, struct text *out)
 {
     for (uint32_t i = 0; i < holes->count; i++) {

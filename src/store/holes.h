@@ -21,5 +21,10 @@ bool holes_any(const struct holes *holes, int64_t first, int64_t next);
 uint64_t holes_count(const struct holes *holes, int64_t first, int64_t next);
 void holes_truncate_start(struct holes *holes, int64_t offset);
 void holes_truncate_end(struct holes *holes, int64_t offset);
+/* Adds all of from. */
+NODISCARD enum err holes_copy(const struct holes *from, struct holes *to);
+/* Those of gone in [first, next) are no holes any more. ERR_NO_MEMORY: some stay. */
+NODISCARD enum err holes_remove(struct holes *holes, const struct holes *gone, int64_t first,
+                                int64_t next);
 NODISCARD enum err holes_encode(const struct holes *holes, struct text *out);
 NODISCARD enum err holes_decode(struct holes *holes, struct slice bytes);

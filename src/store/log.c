@@ -59,6 +59,7 @@ static enum err checkpoint_load(struct store_log *log)
     segment->first_ms = log->place.first_ms;
     segment->is_named = log->place.size > 0; /* an empty one has no file yet */
     log->carry = (log->place.size & (LOG_BLOCK_SIZE - 1)) != 0;
+    log->checkpoint_base = log->place.segment_base;
     return ERR_OK;
 }
 
@@ -71,6 +72,7 @@ struct store_log *log_make(struct store *store, struct store_log_key key)
     log->key = key;
     log->place.segment_base = -1;
     log->oldest_ms = -1;
+    log->clean_horizon_ms = log->dirty_ms = -1;
     log->is_new = store->is_claimed;
     lists_init(log);
     tail_init(&log->tail);
@@ -106,6 +108,7 @@ static void entries_free(struct list *entries)
 
 void log_destroy(struct store_log *log)
 {
+    compact_drop(log);
     if (log->home) {
         core_timer_cancel(log->home->core, &log->retain_timer);
         log->home->cached_bytes -= log->tail.cached_bytes;
@@ -170,7 +173,7 @@ void log_mark_finished(struct store_log *log)
 bool log_is_quiet(const struct store_log *log)
 {
     return list_empty(&log->queue) && log->inflight_count == 0 && !log->write &&
-           log->checkpoint_state == LOG_CP_NONE && list_empty(&log->jobs) &&
+           log->checkpoint_state == LOG_CP_NONE && !log->compact && list_empty(&log->jobs) &&
            list_empty(&log->lookups) && log->unlink_count == 0 && list_empty(&log->reads) &&
            list_empty(&log->done_appends) && list_empty(&log->done_entries) &&
            list_empty(&log->duplicates);
@@ -178,6 +181,8 @@ bool log_is_quiet(const struct store_log *log)
 
 void log_settle_check(struct store_log *log)
 {
+    if (log->is_swapping)
+        compact_swap_check(log);
     if (log->quiet_done || log->store->is_draining)
         log_mark_finished(log);
     if (log->store->is_closing)
@@ -277,6 +282,8 @@ void store_log_config_set(struct store_log *log, const struct store_log_config *
     log->config = config;
     if (log->home)
         log_retain_check(log);
+    if (!config->compact)
+        compact_cancel(log);
     if (was_async == config->async)
         return;
     log_mark_finished(log);

@@ -144,12 +144,14 @@ enum log_checkpoint_state { LOG_CP_NONE, LOG_CP_QUEUED, LOG_CP_CUT, LOG_CP_WRITE
 
 /* The state that a checkpoint being made speaks of. */
 struct log_cut {
+    int64_t segment_base;
     uint64_t lsn;
     uint64_t number;
     int64_t start;
 };
 
 struct log_core;
+struct compact_run;
 struct read_spans;
 struct log_write;
 struct log_publish;
@@ -227,6 +229,17 @@ struct store_log {
 
     struct core_timer retain_timer;
     struct store_lookup retain_lookup;
+    /* compaction */
+    struct compact_run *compact; /* under way */
+    int64_t clean_end;           /* all below has been compacted once */
+    uint64_t clean_bytes;        /* in segments wholly below it */
+    int64_t clean_horizon_ms;    /* when something below it may go at the earliest; -1: nothing */
+    int64_t dirty_ms;            /* timestamp of the first segment behind it; -1: not known */
+    int64_t checkpoint_base;     /* segments below are covered by the published checkpoint */
+    uint32_t layout;             /* grows when segments take each other's place */
+    bool is_swapping;            /* they are about to: reads of segments wait */
+    bool is_checkpoint_forced;   /* although nothing came through the journal */
+
     struct list dirty_node;
     struct list finished_node;
     struct list live_node;
@@ -283,6 +296,8 @@ struct log_core {
     uint64_t queue_bytes;
     uint64_t cached_bytes;
     uint64_t cached_bytes_max;
+    struct core_timer compact_timer; /* looks for a log to compact */
+    struct compact_run *compact;     /* one at a time */
     unsigned job_count;
     unsigned open_max;
     struct core_message drain_message;
@@ -424,6 +439,9 @@ void segment_file_set(struct store_log *log, struct segment *segment,
                       struct segment_file *take_file);
 void segment_touch(struct store_log *log, struct segment *segment);
 void segment_close_all(struct store_log *log);
+/* The file that the segment had is closed when its readers are done. Takes the reference. */
+void segment_file_replace(struct store_log *log, struct segment *segment,
+                          struct segment_file *take_file);
 /* On a helper: opens, creating folders and file. Negative errno. */
 int segment_open_path(struct os *os, const char *dir, const char *path, bool create);
 
@@ -474,6 +492,21 @@ void read_fail_all(struct store_log *log, enum err err);
 /* --- read_aborted.c --- */
 /* What was aborted in what was read, where that is wanted. ERR_BUSY: no memory, nothing is read. */
 NODISCARD enum err read_aborted_add(struct store_log *log, struct store_read *read);
+
+/* --- compact.c --- */
+/* Looks for work from now on. */
+void compact_start(struct log_core *home);
+/* The log has woken: goes on with what woke it. */
+void compact_log_opened(struct store_log *log);
+/* Ends the log's cleaning as soon as possible; log_is_quiet tells when. */
+void compact_cancel(struct store_log *log);
+/* Frees it: nothing of it is on a helper. */
+void compact_drop(struct store_log *log);
+/* Something that a swap may wait for came to rest. */
+void compact_swap_check(struct store_log *log);
+/* --- compact_plan.c --- */
+/* The open log's numbers that its checkpoint keeps for when it is closed. */
+void compact_plan_note(struct store_log *log);
 
 /* --- log_find.c --- */
 void log_find_wake(struct store_log *log);

@@ -314,7 +314,7 @@ static void start(struct store_log *log, struct store_lookup *lookup, bool want_
     list_push_back(&log->lookups, &job->node);
     if (log->state != LOG_OPEN && log->err == ERR_OK)
         log_wake(log);
-    else
+    else if (!log->is_swapping)
         log_find_wake(log);
 }
 

@@ -24,6 +24,8 @@
 //    4 place size u32      32 segment_base i64     56 sealed_bytes u64   72 producers_size u32
 //    8 lsn u64             40 first_ms i64         64 transactions_size u32
 //   16 start i64           76 holes_size u32      80 epochs, producers, holes, transactions
+// and behind those, of a log that was ever compacted: clean_end i64, clean_bytes u64,
+// clean_horizon_ms i64, dirty_ms i64.
 #include <stdlib.h>
 
 #include "base/endian.h"
@@ -32,6 +34,7 @@
 
 #define CHECKPOINT_VERSION   1u
 #define CHECKPOINT_HEAD_SIZE 80u
+#define CLEAN_SIZE           32u
 
 void log_head_put(uint8_t out[LOG_HEAD_SIZE], const struct log_head *head)
 {
@@ -85,6 +88,19 @@ static enum err epochs_encode_below(const struct epochs *epochs, int64_t limit, 
     return err;
 }
 
+static void clean_encode(struct store_log *log, struct text *out)
+{
+    uint8_t bytes[CLEAN_SIZE];
+    compact_plan_note(log);
+    if (log->clean_end == 0 && log->dirty_ms < 0)
+        return;
+    le64_put(bytes, (uint64_t)log->clean_end);
+    le64_put(bytes + 8, log->clean_bytes);
+    le64_put(bytes + 16, (uint64_t)log->clean_horizon_ms);
+    le64_put(bytes + 24, (uint64_t)log->dirty_ms);
+    text_add(out, slice_make(bytes, sizeof(bytes)));
+}
+
 enum err log_checkpoint_encode(struct store_log *log, struct text *out)
 {
     uint8_t head[CHECKPOINT_HEAD_SIZE] = {0};
@@ -114,6 +130,7 @@ enum err log_checkpoint_encode(struct store_log *log, struct text *out)
     if (err == ERR_OK)
         err = transactions_encode(log->transactions, log->committed, out);
     size_t transactions_size = out->size - mark;
+    clean_encode(log, out);
     if (err != ERR_OK || out->failed)
         return err != ERR_OK ? err : ERR_NO_MEMORY;
     if (epochs_size > UINT32_MAX || producers_size > UINT32_MAX || holes_size > UINT32_MAX ||
@@ -142,11 +159,19 @@ enum err log_checkpoint_read(struct store_log *log, struct slice value)
     log->sealed_bytes = le64_get(in + 56);
     uint64_t size =
         (uint64_t)le32_get(in + 64) + le32_get(in + 68) + le32_get(in + 72) + le32_get(in + 76);
-    if (size != value.size - CHECKPOINT_HEAD_SIZE || log->start < 0 ||
+    uint64_t rest = value.size - CHECKPOINT_HEAD_SIZE;
+    if ((size != rest && size + CLEAN_SIZE != rest) || log->start < 0 ||
         log->start > log->committed || log->place.segment_base > log->committed ||
         log->place.size > LOG_SEGMENT_SIZE_MAX)
         return ERR_CORRUPT;
     log->checkpoint_tail = slice_make(in + 64, value.size - 64);
+    if (size != rest) {
+        in += value.size - CLEAN_SIZE;
+        log->clean_end = (int64_t)le64_get(in);
+        log->clean_bytes = le64_get(in + 8);
+        log->clean_horizon_ms = (int64_t)le64_get(in + 16);
+        log->dirty_ms = (int64_t)le64_get(in + 24);
+    }
     return ERR_OK;
 }
 

@@ -57,6 +57,7 @@ void store_log_detach(struct store_log *log, store_done_fn done, void *arg)
     log->is_moving = true;
     log->quiet_done = done;
     log->quiet_arg = arg;
+    compact_cancel(log);
     checkpoint_queue(log);
     log_mark_finished(log);
 }
@@ -206,6 +207,7 @@ void store_log_delete(struct store_log *take_log, store_done_fn done, void *arg)
     take_log->is_deleted = true;
     take_log->quiet_done = done;
     take_log->quiet_arg = arg;
+    compact_cancel(take_log);
     read_fail_all(take_log, ERR_CANCELLED);
     log_mark_finished(take_log);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/compact.h"
 #include "store/tail_write.h"
 
 #define WAKE_COPY_SIZE (1u << 20)
@@ -31,7 +32,10 @@ static void list_found(void *arg, const char *name, bool is_directory)
 {
     struct log_write *write = arg;
     int64_t base;
-    if (is_directory || !name_parse(name, &base) || write->err != ERR_OK)
+    if (is_directory || write->err != ERR_OK)
+        return;
+    write->is_unfinished = write->is_unfinished || compact_swap_is_remnant(name);
+    if (!name_parse(name, &base))
         return;
     if (write->found_count == write->found_capacity) {
         uint32_t capacity = write->found_capacity ? write->found_capacity * 2 : 8;
@@ -57,6 +61,14 @@ static enum err files_list(struct log_write *write)
     int error = os->ops->list(os, write->dir, list_found, write);
     if (error < 0 && error != -ENOENT)
         return err_from_errno(-error);
+    if (write->is_unfinished) { /* a rewrite was: then look again */
+        enum err err = compact_swap_recover(os, write->dir);
+        if (err != ERR_OK)
+            return err;
+        write->is_unfinished = false;
+        write->found_count = 0;
+        return files_list(write);
+    }
     char path[LOG_PATH_SIZE];
     uint32_t kept = 0;
     for (uint32_t i = 0; i < write->found_count && write->err == ERR_OK; i++) {
@@ -240,6 +252,7 @@ static void opened(struct store_log *log)
     if (log->is_retain_due)
         log_retain_check(log);
     log->is_retain_due = false;
+    compact_log_opened(log);
     if (log->checkpoint_state == LOG_CP_NONE && log->piece_count == 0)
         log_wake_undo(log);
 }
@@ -247,6 +260,7 @@ static void opened(struct store_log *log)
 static void wake_failed(struct store_log *log, enum err err)
 {
     log->state = LOG_CLOSED;
+    compact_cancel(log);
     log_error(log->store->logger, "store", "a log cannot be opened log=%s error=%s",
               log_name(&log->key).text, err_name(err));
     read_fail_all(log, err);

@@ -490,7 +490,8 @@ static void job_results(struct read_job *job)
 
 static void span_keep(const struct read_job *job)
 {
-    struct read_span span = {.segment_base = job->scope.base,
+    struct read_span span = {.layout = job->log->layout,
+                             .segment_base = job->scope.base,
                              .offset = job->offset,
                              .offset_next = job->offset_next,
                              .position = job->position,
@@ -679,6 +680,8 @@ enum err read_open(struct store_log *log, struct store_read *read)
 void read_wake(struct store_log *log)
 {
     struct list reads;
+    if (log->is_swapping)
+        return;
     list_init(&reads);
     list_splice_back(&reads, &log->reads);
     struct list *node;

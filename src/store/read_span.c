@@ -61,8 +61,8 @@ const struct read_span *read_span_find(struct store_log *log, const struct segme
         return NULL;
     const struct spans_slot *slot = slot_of(log->home->spans, &log->key, read->offset);
     const struct read_span *span = &slot->span;
-    if (span->size == 0 || span->offset != read->offset || span->segment_base != segment->base ||
-        slot->key.partition != log->key.partition ||
+    if (span->size == 0 || span->layout != log->layout || span->offset != read->offset ||
+        span->segment_base != segment->base || slot->key.partition != log->key.partition ||
         memcmp(slot->key.topic.bytes, log->key.topic.bytes, sizeof(log->key.topic.bytes)) != 0)
         return NULL;
     /* asked for less or more, another batch may be the last one */

@@ -5,11 +5,13 @@
 #include "store/log.h"
 
 /* A fixed number of them a core; a newer one takes the place of an older one. What is committed
- * never changes, so that a span stays true while its segment is there. */
+ * never changes, so that a span stays true while its segment is there, and is not rewritten: then
+ * the log has another layout. */
 struct read_spans;
 
 /* What a read found: whole batches, no more because size_max was reached. */
 struct read_span {
+    uint32_t layout; /* of the log */
     int64_t segment_base;
     int64_t offset; /* asked for */
     int64_t offset_next;

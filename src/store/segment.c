@@ -133,6 +133,13 @@ void segment_file_set(struct store_log *log, struct segment *segment,
     }
 }
 
+void segment_file_replace(struct store_log *log, struct segment *segment,
+                          struct segment_file *take_file)
+{
+    segment_close(log, segment);
+    segment_file_set(log, segment, take_file);
+}
+
 void segment_touch(struct store_log *log, struct segment *segment)
 {
     if (!segment->file)

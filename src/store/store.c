@@ -10,7 +10,7 @@
 
 #include "base/endian.h"
 #include "base/text.h"
-#include "store/log.h"
+#include "store/compact.h"
 #include "store/read_span.h"
 
 /* --- a full disk --- */
@@ -207,6 +207,7 @@ static enum err journals_open(struct store *store, const struct journal_replay_r
         if (home->group.dir_fd < 0)
             return err_from_errno(-home->group.dir_fd);
         core_timer_set(home->core, &home->idle, core_now_ns(home->core) + LOG_IDLE_CHECKPOINT_NS);
+        compact_start(home);
     }
     return ERR_OK;
 }
@@ -246,6 +247,7 @@ static void store_free(struct store *store)
             log_destroy(LIST_ENTRY(node, struct store_log, all_node));
         core_timer_cancel(home->core, &home->retry);
         core_timer_cancel(home->core, &home->idle);
+        core_timer_cancel(home->core, &home->compact_timer);
         core_task_cancel(&home->flush_task);
         core_task_cancel(&home->finish_task);
         log_entries_free(home);
@@ -551,6 +553,8 @@ static void drain_start(struct core *core, struct core_message *message)
     struct log_core *home = CONTAINER_OF(message, struct log_core, drain_message);
     home->is_draining = true;
     home->drain_until_ns = core_now_ns(core) + LOG_DRAIN_NS;
+    if (home->compact)
+        compact_cancel(home->compact->log);
     core_task_post(core, &home->finish_task);
 }
 

@@ -22,6 +22,9 @@ struct store_options {
     uint64_t free_space_min_bytes; /* appends stop below it (P7) */
     unsigned open_files_max;       /* LRU of segment descriptors */
     unsigned sync_together_min;    /* checkpoints at a time that share one sync; 0: 16 */
+    int64_t compact_backoff_ms;    /* between two looks for a log to compact; 0: never */
+    size_t compact_keys_bytes_max; /* memory for keys, of all cores */
+    double compact_bytes_per_s;    /* read and written by compaction, of all cores; 0: no limit */
 };
 
 /* Locks the data folder, reads catalogue and journals; serves logs at once, whatever their size.
@@ -61,7 +64,12 @@ struct store_log_config {
     int64_t flush_messages; /* async only: sync at the latest after so many, */
     int64_t flush_ms;       /* or so long; INT64_MAX: when convenient */
     int64_t producer_expiry_ms;
-    bool retain; /* cleanup.policy contains delete */
+    bool retain;                 /* cleanup.policy contains delete */
+    bool compact;                /* and compact: the rest is asked then only */
+    double compact_ratio;        /* part of a log that must be dirty */
+    int64_t compact_lag_min_ms;  /* younger segments wait */
+    int64_t compact_lag_max_ms;  /* older ones do not, whatever the ratio */
+    int64_t delete_retention_ms; /* how long a tombstone stays that is its key's last record */
 };
 
 struct store_log_events {

@@ -54,6 +54,7 @@ struct log_write {
     struct wake_found *found;
     uint32_t found_count;
     uint32_t found_capacity;
+    bool is_unfinished; /* names that a rewrite left behind are there */
     int64_t start;
 };
 

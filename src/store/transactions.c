@@ -51,6 +51,20 @@ void transactions_free(struct transactions *transactions)
     free(transactions);
 }
 
+void transactions_forget(struct transactions *transactions, const int64_t *markers, size_t count)
+{
+    struct aborted *aborted = &transactions->aborted;
+    uint32_t kept = 0;
+    size_t at = 0;
+    for (uint32_t i = 0; i < aborted->count; i++) {
+        while (at < count && markers[at] < aborted->entries[i].last_offset)
+            at++;
+        if (at == count || markers[at] != aborted->entries[i].last_offset)
+            aborted->entries[kept++] = aborted->entries[i];
+    }
+    aborted->count = kept;
+}
+
 /* --- rules --- */
 
 enum err transactions_marker_read(struct slice batch, const struct batch_header *header,

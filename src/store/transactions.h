@@ -66,6 +66,9 @@ NODISCARD enum err transactions_rollback(struct transactions *transactions, int6
 /* Aborted ones that end below offset are forgotten. */
 void transactions_truncate_start(struct transactions *transactions, int64_t offset);
 
+/* Aborted ones with these markers (offsets, rising) have no records any more: they are forgotten. */
+void transactions_forget(struct transactions *transactions, const int64_t *markers, size_t count);
+
 /* The open transaction of a producer or NULL. */
 const struct transactions_open *transactions_find(const struct transactions *transactions,
                                                   int64_t producer_id);
