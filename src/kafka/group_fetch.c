@@ -81,7 +81,8 @@ static void partition_fill(struct kafka_offset_fetch_response_group_partition *o
         .partition_index = offset->partition,
         .committed_offset = offset->offset,
         .committed_leader_epoch = offset->leader_epoch,
-        .metadata = kafka_group_text(offset->metadata)};
+        .metadata = kafka_group_text(offset->metadata),
+        .error_code = kafka_group_error(offset->err)};
 }
 
 /* --- some partitions --- */

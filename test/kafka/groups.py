@@ -209,16 +209,6 @@ class GroupsTest(case.ServerCase):
         self.assertTrue(case.eventually(lambda: newer.assigned == {0, 1}, DEADLINE_S))
         self.assertEqual(newer.errors, [])
 
-    def test_transactions_are_refused_in_words(self):
-        producer = confluent_kafka.Producer({
-            **case.connect(self.server.address), "transactional.id": "none"})
-        with self.assertRaises(confluent_kafka.KafkaException) as raised:
-            producer.init_transactions(DEADLINE_S)
-        error = raised.exception.args[0]
-        self.assertTrue(error.fatal())
-        self.assertFalse(error.retriable())
-        self.assertIn("transactions are not implemented", error.str())
-
     def test_a_simple_commit_without_members(self):
         topic, group = self.make_topic(2), self.topic_name("group")
         consumer = confluent_kafka.Consumer({
