@@ -109,6 +109,23 @@ static void add_escaped(struct line *line, struct slice words, bool is_cut)
     }
 }
 
+const char *log_level_name(enum log_level level)
+{
+    CHECK((size_t)level < COUNT_OF(level_names));
+    return level_names[level];
+}
+
+bool log_level_find(struct slice name, enum log_level *out)
+{
+    for (size_t i = 0; i < COUNT_OF(level_names); i++) {
+        if (!slice_equal_text(name, level_names[i]))
+            continue;
+        *out = (enum log_level)i;
+        return true;
+    }
+    return false;
+}
+
 void log_line(struct logger *logger, enum log_level level, const char *room, const char *format,
               ...)
 {

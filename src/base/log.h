@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <stdatomic.h>
+
 #include "base/slice.h"
 
 enum log_level { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
@@ -9,7 +11,7 @@ enum log_level { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 /* Where lines go. write gets one whole line with its newline and may be called from every thread;
  * now_ms gives the wall clock. Set up by the server, handed down; NULL loggers drop everything. */
 struct logger {
-    enum log_level level;
+    _Atomic int level; /* enum log_level; any thread may change it */
     void (*write)(struct logger *logger, struct slice line);
     int64_t (*now_ms)(struct logger *logger);
 };
@@ -20,7 +22,11 @@ struct logger {
 void log_line(struct logger *logger, enum log_level level, const char *room, const char *format,
               ...) PRINTF_LIKE(4, 5);
 
-#define log_enabled(logger, lvl) ((logger) != NULL && (lvl) >= (logger)->level)
+#define log_enabled(logger, lvl)                                                                   \
+    ((logger) != NULL && (int)(lvl) >= atomic_load_explicit(&(logger)->level, memory_order_relaxed))
+/* "INFO" and so on. */
+const char *log_level_name(enum log_level level);
+NODISCARD bool log_level_find(struct slice name, enum log_level *out);
 #define LOG_AT(logger, lvl, room, ...)                                                             \
     (log_enabled(logger, lvl) ? log_line(logger, lvl, room, __VA_ARGS__) : (void)0)
 #define log_error(logger, room, ...) LOG_AT(logger, LOG_ERROR, room, __VA_ARGS__)

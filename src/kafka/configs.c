@@ -7,6 +7,7 @@
 #include "kafka/configs.h"
 #include "kafka/error.h"
 #include "kafka/handlers.h"
+#include "kafka/loggers.h"
 #include "kafka/topic.h"
 
 bool kafka_configs_is_node(struct core *core, struct slice name)
@@ -100,6 +101,8 @@ static void each(struct describe *describe, const struct broker_topic *topic, co
     struct core *core = describe->request->core;
     if (topic)
         broker_topic_config_each(core, topic, fn, describe);
+    else if (describe->resource->resource_type == KAFKA_RESOURCE_LOGGER)
+        kafka_loggers_each(core, fn, describe);
     else
         broker_settings_each(core, describe->resource->resource_name.size == 0, fn, describe);
 }
@@ -150,9 +153,11 @@ static void resource_describe(struct describe *describe)
         resource_refuse(describe->out, KAFKA_INVALID_REQUEST, "More than 4096 names of settings");
     else if (resource->resource_type == KAFKA_RESOURCE_TOPIC)
         topic_describe(describe);
-    else if (resource->resource_type != KAFKA_RESOURCE_BROKER)
+    else if (resource->resource_type != KAFKA_RESOURCE_BROKER &&
+             resource->resource_type != KAFKA_RESOURCE_LOGGER)
         resource_refuse(describe->out, KAFKA_INVALID_REQUEST, "Unsupported resource type");
-    else if (resource->resource_name.size > 0 &&
+    else if ((resource->resource_name.size > 0 ||
+              resource->resource_type == KAFKA_RESOURCE_LOGGER) &&
              !kafka_configs_is_node(core, resource->resource_name))
         resource_refuse(describe->out, KAFKA_INVALID_REQUEST,
                         "Unexpected broker id: only the settings of the node asked are known");

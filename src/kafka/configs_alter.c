@@ -7,6 +7,7 @@
 #include "kafka/configs.h"
 #include "kafka/error.h"
 #include "kafka/handlers.h"
+#include "kafka/loggers.h"
 #include "kafka/topic.h"
 
 /* One resource, whichever of the two requests names it. */
@@ -96,25 +97,60 @@ static void one_refuse(struct alter_one *one, int16_t code, const char *words)
     one->words = slice_text(words);
 }
 
+static size_t type_slot(int8_t type)
+{
+    switch (type) {
+    case KAFKA_RESOURCE_TOPIC:
+        return 1;
+    case KAFKA_RESOURCE_BROKER:
+        return 2;
+    case KAFKA_RESOURCE_LOGGER:
+        return 3;
+    case KAFKA_RESOURCE_METRICS:
+        return 4;
+    default:
+        return 0;
+    }
+}
+
 /* What is named twice is refused: nobody could say which of the two holds. */
 static bool doubles_refuse(struct alter *state, struct core *core)
 {
-    struct map seen[2];
+    struct map seen[5]; /* by type; those of no known type together */
     bool ok = true;
-    map_init(&seen[0], core_random(core));
-    map_init(&seen[1], core_random(core));
+    for (size_t i = 0; i < COUNT_OF(seen); i++)
+        map_init(&seen[i], core_random(core));
     for (size_t i = 0; i < state->count && ok; i++) {
         struct alter_one *one = &state->ones[i];
         void *before = NULL;
-        ok = map_put(&seen[one->type == KAFKA_RESOURCE_TOPIC], one->name, one, &before);
+        ok = map_put(&seen[type_slot(one->type)], one->name, one, &before);
         if (!before)
             continue;
         one_refuse(one, KAFKA_INVALID_REQUEST, "Each resource must appear at most once.");
         one_refuse(before, KAFKA_INVALID_REQUEST, "Each resource must appear at most once.");
     }
-    map_deinit(&seen[0]);
-    map_deinit(&seen[1]);
+    for (size_t i = 0; i < COUNT_OF(seen); i++)
+        map_deinit(&seen[i]);
     return ok;
+}
+
+/* Done at once: the level is this server's alone, and forgotten when it stops. */
+static void logger_alter(struct kafka_request *request, struct alter_one *one)
+{
+    const struct alter *state = request->state;
+    struct diag diag = {""};
+    if (!kafka_configs_is_node(request->core, one->name)) {
+        one_refuse(one, KAFKA_INVALID_REQUEST,
+                   "Unexpected broker id: only the loggers of the node asked can be changed");
+        return;
+    }
+    if (!state->incremental) {
+        one_refuse(one, KAFKA_INVALID_REQUEST, "Loggers can only be changed incrementally");
+        return;
+    }
+    one->alter.validate_only = state->validate_only;
+    one->code = kafka_loggers_alter(request->core, &one->alter, &diag);
+    one->words = kafka_topic_words(request, &diag);
 }
 
 static void one_judge(struct kafka_request *request, struct alter_one *one)
@@ -144,6 +180,10 @@ static void alter_start(struct kafka_request *request)
     }
     for (size_t i = 0; i < state->count; i++) {
         struct alter_one *one = &state->ones[i];
+        if (!one->code && one->type == KAFKA_RESOURCE_LOGGER) {
+            logger_alter(request, one);
+            continue;
+        }
         if (!one->code)
             one_judge(request, one);
         if (one->code)

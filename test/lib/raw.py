@@ -26,6 +26,28 @@ def array(items):
     return struct.pack(">i", len(items)) + b"".join(items)
 
 
+def varint(number):
+    """Unsigned, as in compact sizes."""
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def compact(text):
+    """A compact string, or compact bytes."""
+    if text is None:
+        return b"\0"
+    data = text if isinstance(text, bytes) else text.encode()
+    return varint(len(data) + 1) + data
+
+
+def compact_array(items):
+    return b"\0" if items is None else varint(len(items) + 1) + b"".join(items)
+
+
 def frame(api, version, correlation, body, client_id="leat-test"):
     """A request whose header is not flexible, length included."""
     head = struct.pack(">hhi", api, version, correlation) + string(client_id)
@@ -58,6 +80,24 @@ class Reader:
 
     def array(self, read):
         return [read() for _ in range(self.take("i"))]
+
+
+    def varint(self):
+        number = shift = 0
+        while True:
+            byte = self.data[self.at]
+            self.at += 1
+            number |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return number
+
+    def compact(self):
+        size = self.varint()
+        return None if size == 0 else self.bytes_of(size - 1).decode()
+
+    def compact_array(self, read):
+        return [read() for _ in range(max(self.varint() - 1, 0))]
 
 
 class Client:
