@@ -270,6 +270,26 @@ class KafkaToNats(ViewsCase):
         self.assertEqual(parse(client.message())[1:], (
             ["Leat-Offset: 2", "Leat-Timestamp: 1700000000002"], b"v"))
 
+    def test_only_what_is_committed(self):
+        topic = self.topic_name()
+        self.create(topic)
+        client = self.subscribe(f"kafka.{topic}.0")
+        producer = self.producer(transactional_id=topic)
+        producer.init_transactions(DEADLINE_S)
+        for value, commit in ((b"one", False), (b"two", True), (b"three", False), (b"four", True)):
+            producer.begin_transaction()
+            producer.produce(topic, value, partition=0)
+            self.flush(producer)
+            self.send_one(topic, b"beside " + value)
+            self.assertEqual(client.flush(), b"")  # it waits behind the transaction
+            if commit:
+                producer.commit_transaction(DEADLINE_S)
+                self.assertEqual(parse(client.message())[2], value)
+            else:
+                producer.abort_transaction(DEADLINE_S)
+            self.assertEqual(parse(client.message())[2], b"beside " + value)
+        self.assertEqual(client.flush(), b"")
+
     def test_who_sees_what(self):
         topic = self.topic_name() + ".dots"
         token = topic.replace(".", "%2E")
