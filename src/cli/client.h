@@ -1,0 +1,21 @@
+// What the commands that move records share of librdkafka.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include "cli/cli.h"
+
+/* Settings of a client: the bootstrap servers, a quiet log, and what -X says. */
+enum cli_exit cli_client_conf(struct cli *cli, rd_kafka_conf_t **out);
+/* Sets one; a value that librdkafka refuses is said. *conf is destroyed then. */
+enum cli_exit cli_client_set(struct cli *cli, rd_kafka_conf_t **conf, const char *name,
+                             const char *value);
+/* conf belongs to the callee. */
+enum cli_exit cli_client_new(struct cli *cli, rd_kafka_type_t type, rd_kafka_conf_t *take_conf,
+                             rd_kafka_t **out);
+/* The exit code that goes with an error. */
+enum cli_exit cli_client_exit(rd_kafka_resp_err_t err);
+/* From now on SIGINT and SIGTERM wait until _stop_asked looks; before any client is made. */
+void cli_client_stop_watch(void);
+bool cli_client_stop_asked(void);
