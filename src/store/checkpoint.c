@@ -123,11 +123,11 @@ void checkpoint_cut(struct store_log *log)
     }
     struct log_publish *publish = calloc(1, sizeof(*publish));
     log->publish = publish;
-    enum err err = publish ? ERR_OK : ERR_NO_MEMORY;
-    if (err == ERR_OK) {
+    enum err err = publish ? tail_block_sync(log) : ERR_NO_MEMORY;
+    if (publish)
         text_init(&publish->value);
+    if (err == ERR_OK)
         err = log_checkpoint_encode(log, &publish->value);
-    }
     if (err != ERR_OK) {
         finish(log, err);
         return;

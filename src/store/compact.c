@@ -313,8 +313,8 @@ static void tail_forget(struct store_log *log, int64_t end)
 {
     uint64_t before = log->tail.cached_bytes;
     while (log->tail.first < log->tail.written &&
-           tail_at(&log->tail, log->tail.first)->base_offset < end)
-        (void)tail_pop_front(&log->tail);
+           tail_at(&log->tail, log->tail.first)->base_offset < end && tail_drop_front(log))
+        ;
     tail_cache_account(log, before);
 }
 

@@ -207,10 +207,10 @@ void log_offline(struct store_log *log, const char *why)
 enum err log_piece_add(struct store_log *log, struct journal_piece *piece, uint64_t lsn)
 {
     struct log_piece *last = log->piece_count ? &log->pieces[log->piece_count - 1] : NULL;
-    if (last && last->piece == piece) {
-        last->lsn_last = lsn;
+    if (log->piece_last == piece)
         return ERR_OK;
-    }
+    if (last)
+        last->lsn_last = log->lsn_committed;
     if (log->piece_count == log->piece_capacity) {
         uint32_t capacity = log->piece_capacity ? log->piece_capacity * 2 : 1;
         struct log_piece *grown = realloc(log->pieces, capacity * sizeof(*grown));
@@ -221,6 +221,7 @@ enum err log_piece_add(struct store_log *log, struct journal_piece *piece, uint6
     }
     journal_piece_ref(piece);
     log->pieces[log->piece_count++] = (struct log_piece){piece, lsn};
+    log->piece_last = piece;
     if (log->home && list_empty(&log->live_node))
         list_push_back(&log->home->live, &log->live_node);
     return ERR_OK;
@@ -229,13 +230,17 @@ enum err log_piece_add(struct store_log *log, struct journal_piece *piece, uint6
 void log_pieces_release(struct store_log *log, uint64_t lsn)
 {
     uint32_t count = 0;
+    if (log->piece_count > 0)
+        log->pieces[log->piece_count - 1].lsn_last = log->lsn_committed;
     while (count < log->piece_count && log->pieces[count].lsn_last <= lsn)
         journal_piece_unref(log->pieces[count++].piece);
     log->piece_count -= count;
     if (count > 0 && log->piece_count > 0)
         memmove(log->pieces, log->pieces + count, log->piece_count * sizeof(*log->pieces));
-    if (log->piece_count == 0)
-        list_remove(&log->live_node);
+    if (log->piece_count > 0)
+        return;
+    list_remove(&log->live_node);
+    log->piece_last = NULL;
 }
 
 /* --- the face --- */

@@ -123,7 +123,8 @@ struct log_entry {
     void *arg;
 };
 
-/* The log has live entries up to lsn_last in this piece, and a reference to it. */
+/* The log has live entries up to lsn_last in this piece, and a reference to it. In the last piece
+ * of the log they go on to lsn_committed. */
 struct log_piece {
     struct journal_piece *piece;
     uint64_t lsn_last;
@@ -156,77 +157,82 @@ struct read_spans;
 struct log_write;
 struct log_publish;
 
+/* What each append and commit looks at comes first: with many logs it is memory, not work, that
+ * takes the time. */
 struct store_log {
-    struct store_log_key key;
     struct store *store;
     struct log_core *home;
     const struct store_log_config *config;
-    const struct store_log_events *events;
-    void *events_arg;
     enum log_state state;
     enum err err; /* ERR_OFFLINE */
+    enum log_checkpoint_state checkpoint_state;
+    unsigned inflight_count;
     bool is_decoded;
-    bool is_claimed;
     bool is_moving;
-    bool is_visited; /* woken for a checkpoint or retention alone: closes when that is done */
-    bool is_failing; /* entries failed: waits for the others in flight, then goes back */
-    enum err fail_err;
+    bool is_failing;  /* entries failed: waits for the others in flight, then goes back */
     bool is_dirty;    /* on home->dirty */
     bool is_finished; /* on home->finished */
     bool is_deleted;
     bool is_removing;
+    bool is_sealed_now; /* a segment was, since the last look at retention */
+    bool carry;         /* the next data entry must carry the block */
+    bool is_claimed;
+    bool is_visited; /* woken for a checkpoint or retention alone: closes when that is done */
     bool is_retaining;
     bool is_retain_due;    /* retention woke it */
     bool is_new;           /* made by this process: it has no folder */
-    bool is_sealed_now;    /* a segment was, since the last look at retention */
     bool is_direct_wanted; /* the next segment is to be opened and named */
-
+    bool is_listed;
+    bool checkpoint_again;
+    enum err fail_err;
     int64_t start; /* durable */
-    int64_t start_wanted;
     int64_t end;
-    int64_t committed; /* all below is in the journal or deeper */
+    int64_t committed;    /* all below is in the journal or deeper */
+    int64_t durable_told; /* to on_durable */
     uint64_t lsn_next;
     uint64_t lsn_committed;
-    uint64_t lsn_checkpoint;
-    struct log_place next;        /* where the next batch goes */
-    struct log_place place;       /* as of committed */
-    int64_t durable_told;         /* to on_durable */
-    uint8_t *block;               /* the last partial block of the segment, as of place */
-    bool carry;                   /* the next data entry must carry it */
-    uint64_t carry_lsn;           /* the entry that did */
-    struct slice checkpoint_tail; /* epochs, producers ..., to be decoded; the catalogue's */
-    int64_t oldest_ms;            /* greatest timestamp of the oldest segment, for retention */
-    uint64_t sealed_bytes;
-
+    struct log_place next;  /* where the next batch goes */
+    struct log_place place; /* as of committed */
     struct tail tail;
-    struct epochs epochs;
-    struct producers producers;
-    struct holes holes;
-    struct transactions *transactions; /* NULL: none so far */
-
+    uint64_t queue_bytes;
+    struct list queue;    /* log_entry, not in the journal yet */
+    struct list inflight; /* log_entry */
+    struct list done_entries;
+    struct list done_appends;
+    struct list duplicates; /* store_append that wait for an original */
+    struct list dirty_node;
+    struct list finished_node;
     struct segment **segments; /* by base; sealed ones, the last is active */
     uint32_t segment_count;
     uint32_t segment_capacity;
-    bool is_listed;
+    struct journal_piece *piece_last;  /* of pieces */
+    struct transactions *transactions; /* NULL: none so far */
+    struct epochs epochs;
+    const struct store_log_events *events;
+    void *events_arg;
+    store_done_fn quiet_done; /* detach, delete */
+    struct log_write *write;  /* write-behind or wake on a helper */
 
-    struct log_piece *pieces;
+    struct store_log_key key;
     uint32_t piece_count;
     uint32_t piece_capacity;
+    struct log_piece *pieces;
+    struct producers producers;
+    struct holes holes;
+    int64_t start_wanted;
+    uint64_t lsn_checkpoint;
+    uint8_t *block;               /* the last partial block of the segment, as of block_number */
+    uint64_t block_number;        /* batches of the tail below it are in the block */
+    uint64_t carry_lsn;           /* the entry that carried the block */
+    struct slice checkpoint_tail; /* epochs, producers ..., to be decoded; the catalogue's */
+    int64_t oldest_ms;            /* greatest timestamp of the oldest segment, for retention */
+    uint64_t sealed_bytes;
     struct log_restore *restores;
     uint32_t restore_count;
     uint32_t restore_capacity;
-
-    struct list queue;    /* log_entry, not in the journal yet */
-    struct list inflight; /* log_entry */
-    unsigned inflight_count;
-    uint64_t queue_bytes;
-    struct list duplicates; /* store_append that wait for an original */
-    struct list done_appends;
-    struct list done_entries; /* control entries */
-    struct list reads;        /* store_read that wait for the log to wake */
-    struct list lookups;      /* find_job, likewise */
-    struct list jobs;         /* read_job */
-
+    struct list reads;   /* store_read that wait for the log to wake */
+    struct list lookups; /* find_job, likewise */
+    struct list jobs;    /* read_job */
     struct core_timer retain_timer;
     struct store_lookup retain_lookup;
     /* compaction */
@@ -240,20 +246,13 @@ struct store_log {
     bool is_swapping;            /* they are about to: reads of segments wait */
     bool is_checkpoint_forced;   /* although nothing came through the journal */
 
-    struct list dirty_node;
-    struct list finished_node;
     struct list live_node;
     struct list cache_node;
     struct list checkpoint_node;
     struct list all_node;
-
     unsigned unlink_count;
-    struct log_write *write; /* write-behind or wake on a helper */
-    enum log_checkpoint_state checkpoint_state;
-    bool checkpoint_again;
     struct log_cut cut;
     struct log_publish *publish;
-    store_done_fn quiet_done; /* detach, delete */
     void *quiet_arg;
 };
 
@@ -417,8 +416,10 @@ void tail_commit(struct tail *tail, uint32_t count);
 /* Batches below number are in the segments. */
 void tail_written(struct tail *tail, uint64_t number);
 void tail_pop_back(struct tail *tail, uint64_t number_next);
-/* Drops the oldest written batch; false: there is none. */
-bool tail_pop_front(struct tail *tail);
+/* Drops the oldest written batch; false: there is none, or no memory for what is needed of it. */
+bool tail_drop_front(struct store_log *log);
+/* The last partial block is in log->block, up to what is committed. ERR_NO_MEMORY. */
+NODISCARD enum err tail_block_sync(struct store_log *log);
 /* The home's cache shrinks to its limit. */
 void tail_cache_trim(struct log_core *home);
 /* A buf_pressure_fn of the home's buffers: batches that are in the segments leave the cache. */

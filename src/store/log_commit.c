@@ -323,20 +323,10 @@ void log_flush_task(struct core *core, struct core_task *task)
 
 /* --- done --- */
 
-/* The partial block at the end of the segment, as the next carrier needs it. */
-static void block_update(struct store_log *log, const struct log_entry *entry)
-{
-    uint32_t end = entry->place.size;
-    uint32_t rest = end & (LOG_BLOCK_SIZE - 1);
-    uint32_t have = MIN(rest, entry->size);
-    copy_back(entry, log->block + (rest - have), have);
-}
-
 static void data_committed(struct store_log *log, struct log_entry *entry)
 {
     struct segment *segment = segment_find(log, entry->place.segment_base);
     CHECK(segment);
-    block_update(log, entry);
     for (uint32_t i = 0; i < entry->batch_count; i++) {
         struct tail_batch *batch = tail_at(&log->tail, entry->number + i);
         struct batch_header header = {.base_offset = batch->base_offset,
@@ -391,11 +381,11 @@ static void entry_committed(struct store_log *log, struct log_entry *entry)
     log->lsn_committed = entry->journal.lsn;
     if (log->place.segment_base >= 0 && entry->place.segment_base != log->place.segment_base)
         segment_seal(log);
+    log->place = entry->place;
     if (entry->kind == LOG_ENTRY_DATA)
         data_committed(log, entry);
     else
         control_committed(log, entry);
-    log->place = entry->place;
     log->committed = entry->next_offset;
     if (log->transactions)
         transactions_commit(log->transactions, log->committed);

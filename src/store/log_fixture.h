@@ -152,7 +152,7 @@ static inline struct log_fixture *log_fixture_new(uint64_t seed)
         .journal_size_max_bytes = 1 << 20,
         .journal_piece_bytes = 65536,
         .direct_size_min_bytes = 1 << 20,
-        .cache_size_max_bytes = 1 << 20,
+        .cache_size_max_bytes = seed % 3 ? 1 << 20 : 0,
         .open_files_max = 64,
         .sync_together_min = seed % 2 ? 1 : 0,
     };

@@ -23,7 +23,7 @@ struct log_removal {
 static void memory_drop(struct store_log *log)
 {
     uint64_t before = log->tail.cached_bytes;
-    while (tail_pop_front(&log->tail))
+    while (tail_drop_front(log))
         ;
     tail_cache_account(log, before);
     segment_close_all(log);

@@ -83,8 +83,8 @@ void log_retain_unlink(struct store_log *log)
         holes_truncate_start(&log->holes, log->segments[0]->base);
     uint64_t before = log->tail.cached_bytes;
     while (log->tail.first < log->tail.written &&
-           tail_at(&log->tail, log->tail.first)->last_offset < log->start)
-        (void)tail_pop_front(&log->tail);
+           tail_at(&log->tail, log->tail.first)->last_offset < log->start && tail_drop_front(log))
+        ;
     tail_cache_account(log, before);
     job->log = log;
     log->unlink_count++;

@@ -294,15 +294,27 @@ static void wake_done(struct core *core, struct core_work *work)
     log_settle_check(log);
 }
 
+/* Room for the last partial block, which the job reads; what is in it already stays. */
+static bool block_make(struct store_log *log)
+{
+    uint32_t rest = log->place.size & (LOG_BLOCK_SIZE - 1);
+    if (log->is_listed || rest == 0)
+        return true;
+    free(log->block);
+    log->block = calloc(1, rest);
+    log->block_number = log->tail.committed;
+    return log->block != NULL;
+}
+
 void log_wake(struct store_log *log)
 {
     if (log->state != LOG_CLOSED || log->err != ERR_OK || log->write)
         return;
     log_decode(log);
-    if (!log->block)
-        log->block = calloc(1, LOG_BLOCK_SIZE);
-    struct log_write *write = log->block ? tail_write_new(log) : NULL;
-    if (!write) {
+    struct log_write *write = tail_write_new(log);
+    if (!write || !block_make(log)) {
+        if (write)
+            tail_write_free(write);
         wake_failed(log, ERR_NO_MEMORY);
         return;
     }

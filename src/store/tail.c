@@ -81,12 +81,15 @@ static void tail_advance(struct tail *tail)
 
 void tail_commit(struct tail *tail, uint32_t count)
 {
+    bool is_written = false;
     for (uint32_t i = 0; i < count; i++) {
         const struct tail_batch *batch = tail_at(tail, tail->committed++);
+        is_written = is_written || batch->is_written;
         if (!batch->is_written)
             tail->unwritten_bytes += batch->bytes.size;
     }
-    tail_advance(tail);
+    if (is_written)
+        tail_advance(tail);
 }
 
 void tail_written(struct tail *tail, uint64_t number)
@@ -110,9 +113,41 @@ void tail_pop_back(struct tail *tail, uint64_t number_next)
     }
 }
 
-bool tail_pop_front(struct tail *tail)
+/* Does the last block of the segment, which is not whole, need bytes of the batch? */
+static bool is_block_part(const struct store_log *log, uint64_t number)
 {
+    const struct tail_batch *batch = tail_at(&log->tail, number);
+    return number >= log->block_number && batch->segment_base == log->place.segment_base &&
+           batch->position + batch->bytes.size > (log->place.size & ~(LOG_BLOCK_SIZE - 1));
+}
+
+enum err tail_block_sync(struct store_log *log)
+{
+    uint32_t at = log->place.size & (LOG_BLOCK_SIZE - 1);
+    uint64_t number = log->tail.committed;
+    if (number > log->block_number && at > 0) {
+        uint8_t *block = realloc(log->block, at);
+        if (!block)
+            return ERR_NO_MEMORY;
+        log->block = block;
+    }
+    while (at > 0 && number > MAX(log->block_number, log->tail.first) &&
+           is_block_part(log, number - 1)) {
+        const struct buf_range *bytes = &tail_at(&log->tail, --number)->bytes;
+        uint32_t part = MIN(at, bytes->size);
+        at -= part;
+        memcpy(log->block + at, bytes->buf->data + bytes->offset + bytes->size - part, part);
+    }
+    log->block_number = log->tail.committed;
+    return ERR_OK;
+}
+
+bool tail_drop_front(struct store_log *log)
+{
+    struct tail *tail = &log->tail;
     if (tail->first == tail->written)
+        return false;
+    if (is_block_part(log, tail->first) && tail_block_sync(log) != ERR_OK)
         return false;
     struct tail_batch *batch = tail_at(tail, tail->first);
     tail->cached_bytes -= batch_cost(batch);
@@ -141,9 +176,9 @@ static void tail_cache_shrink(struct log_core *home, uint64_t bytes_max)
     while (home->cached_bytes > bytes_max && !list_empty(&home->cache)) {
         struct store_log *log = LIST_ENTRY(home->cache.next, struct store_log, cache_node);
         uint64_t before = log->tail.cached_bytes;
-        (void)tail_pop_front(&log->tail);
+        bool is_dropped = tail_drop_front(log);
         home->cached_bytes -= before - log->tail.cached_bytes;
-        if (log->tail.cached_bytes == 0)
+        if (log->tail.cached_bytes == 0 || !is_dropped)
             list_remove(&log->cache_node);
     }
 }
