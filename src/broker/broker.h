@@ -325,6 +325,8 @@ void broker_partition_state(struct core *core, struct broker_partition *partitio
 /* Cheap, from any core, for metadata: the epoch of the leader and whether it is offline. */
 int32_t broker_partition_epoch(const struct broker_partition *partition);
 bool broker_partition_is_offline(const struct broker_partition *partition);
+/* The core that it lives on now; any number of no core while it is between two. */
+unsigned broker_partition_home(const struct broker_partition *partition);
 
 /* --- Producer ids: durable before they are given out, in blocks. --- */
 struct broker_producer_id {

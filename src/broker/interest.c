@@ -191,6 +191,35 @@ uint32_t broker_interest_remote_get(const struct interest *interest, uint32_t co
     return other ? other->count : 0;
 }
 
+/* Nodes live only while something hangs on them, so to have children is to be wanted. */
+static bool wants_below(const struct interest *interest, const struct interest_node *node,
+                        struct slice rest)
+{
+    struct slice token;
+    if (!subject_token_next(&rest, &token))
+        return node->subs || node->others;
+    bool is_star = token.size == 1 && token.data[0] == '*';
+    bool is_tail = token.size == 1 && token.data[0] == '>';
+    if (node->has_tail || ((is_star || is_tail) && node->literals > 0) ||
+        (is_tail && node->has_star))
+        return true;
+    const struct interest_node *child = NULL;
+    if (node->has_star)
+        child = broker_interest_trie_child(interest, node, INTEREST_STAR, SLICE_LITERAL("*"), 0);
+    if (child && wants_below(interest, child, rest))
+        return true;
+    if (node->literals == 0)
+        return false;
+    child = broker_interest_trie_child(interest, node, INTEREST_LITERAL, token,
+                                       broker_interest_trie_hash(interest, token));
+    return child && wants_below(interest, child, rest);
+}
+
+bool broker_interest_wants(const struct interest *interest, struct slice filter)
+{
+    return wants_below(interest, interest->root, filter);
+}
+
 void broker_interest_stats(const struct interest *interest, struct interest_stats *out)
 {
     *out = interest->stats;

@@ -47,6 +47,7 @@ struct interest_match {
     struct interest_sub **plain; /* on this core; NULL: removed while the match was held */
     struct interest_group *groups;
     uint32_t *cores; /* other cores with at least one plain subscription */
+    void *tap;       /* what options.tap said of the subject; NULL: nothing */
     uint32_t plain_count;
     uint32_t group_count;
     uint32_t core_count;
@@ -73,6 +74,9 @@ struct interest_options {
      * there with this count. Plain subscriptions are told as 0 or 1, groups with their members.
      * Called inside _add and _remove, must not call back. NULL: nobody listens. */
     void (*announce)(void *arg, struct slice subject, struct slice queue, uint32_t count);
+    /* What else takes messages on a subject; asked when a match is made, and remembered with it
+     * until broker_interest_tap_changed. Must not call back. NULL: nothing does. */
+    void *(*tap)(void *arg, struct slice subject);
     void *arg;
 };
 
@@ -90,6 +94,11 @@ void broker_interest_remove(struct interest *interest, struct interest_sub *sub)
  * Out of memory is reported as ERR_NO_MEMORY with an empty match. */
 NODISCARD enum err broker_interest_match(struct interest *interest, struct slice subject,
                                          const struct interest_match **out);
+/* What options.tap says has changed. */
+void broker_interest_tap_changed(struct interest *interest);
+/* Whether somebody, on whichever core, may get messages on subjects that match the filter. True may
+ * be wrong where a "*" of the filter stands for any of several tokens. */
+bool broker_interest_wants(const struct interest *interest, struct slice filter);
 /* Keeps a match usable over _add, _remove and other matches: a subscription removed meanwhile
  * becomes NULL in it. As many releases as holds. */
 void broker_interest_hold(struct interest *interest, const struct interest_match *match);

@@ -260,6 +260,11 @@ void broker_interest_cache_change(struct interest *interest, struct slice filter
         cache->seconds[second_index(interest, first, second)]++;
 }
 
+void broker_interest_tap_changed(struct interest *interest)
+{
+    interest->cache.all++;
+}
+
 struct interest_box *broker_interest_cache_box(struct interest_box *box, size_t size)
 {
     if (box && box->holds == 0 && box->capacity >= size && box->capacity / 4 <= size + 256)

@@ -69,6 +69,8 @@ enum err broker_interest_match(struct interest *interest, struct slice subject,
     if (!box)
         return ERR_NO_MEMORY;
     lay_out(interest, &sizes, box);
+    box->match.tap =
+        interest->options.tap ? interest->options.tap(interest->options.arg, subject) : NULL;
     if (slot)
         broker_interest_cache_fill(interest, slot, hash, subject);
     *out = &box->match;

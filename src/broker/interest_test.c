@@ -171,6 +171,20 @@ static void check_subject(struct model *model, const char *subject)
     check_group(model, match, "q2", subject);
 }
 
+/* Whoever has a subscription that collides is seen; without "*" nobody else is. */
+static void check_wants(struct model *model)
+{
+    char filter[64];
+    bool is_wanted = false;
+    make_subject(&model->random, true, filter);
+    for (size_t i = 0; i < SUBS; i++)
+        is_wanted |= model->subs[i].active &&
+                     subject_collide(slice_text(filter), slice_text(model->subs[i].subject));
+    bool said = broker_interest_wants(model->interest, slice_text(filter));
+    assert_true(said || !is_wanted);
+    assert_true(is_wanted || !said || strchr(filter, '*'));
+}
+
 static void run_model(uint64_t seed, uint32_t cache_entries, size_t cache_size_bytes)
 {
     struct model *model = calloc(1, sizeof(*model));
@@ -191,6 +205,7 @@ static void run_model(uint64_t seed, uint32_t cache_entries, size_t cache_size_b
             toggle(model);
         make_subject(&model->random, next_random(&model->random) % 16 == 0, subject);
         check_subject(model, subject);
+        check_wants(model);
     }
     struct interest_stats stats;
     broker_interest_stats(model->interest, &stats);
@@ -204,6 +219,7 @@ static void run_model(uint64_t seed, uint32_t cache_entries, size_t cache_size_b
         else
             broker_interest_remove(model->interest, &model->subs[i].sub);
     }
+    assert_false(broker_interest_wants(model->interest, SLICE_LITERAL(">")));
     broker_interest_stats(model->interest, &stats);
     assert_int_equal(stats.nodes, 0);
     assert_int_equal(stats.remotes, 0);
@@ -393,6 +409,36 @@ static uint64_t hits_of(const struct interest *interest)
 }
 
 /* What comes and goes elsewhere does not cost the entry; what touches the subject does. */
+struct tapped {
+    unsigned asked;
+    const char *subject;
+};
+
+static void *tap(void *arg, struct slice subject)
+{
+    struct tapped *tapped = arg;
+    tapped->asked++;
+    return slice_equal_text(subject, tapped->subject) ? tapped : NULL;
+}
+
+static void test_tap_is_asked_once(void **state)
+{
+    struct tapped tapped = {0, "a.b"};
+    struct interest_options options = {.seed = {1, 2}, .tap = tap, .arg = &tapped};
+    struct interest *interest = broker_interest_new(&options);
+    for (int i = 0; i < 10; i++) {
+        assert_ptr_equal(match_of(interest, "a.b")->tap, &tapped);
+        assert_null(match_of(interest, "a.c")->tap);
+    }
+    assert_int_equal(tapped.asked, 4); /* remembered from the second time on */
+    tapped.subject = "a.c";
+    broker_interest_tap_changed(interest);
+    assert_null(match_of(interest, "a.b")->tap);
+    assert_ptr_equal(match_of(interest, "a.c")->tap, &tapped);
+    assert_null(match_of(interest, "a..c")->tap);
+    broker_interest_free(interest);
+}
+
 static void test_cache_survives_churn(void **state)
 {
     struct interest *interest = new_interest();
@@ -478,10 +524,15 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_model),        cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_held),
-        cmocka_unit_test(test_pick_is_fair), cmocka_unit_test(test_announcements),
-        cmocka_unit_test(test_deep),         cmocka_unit_test(test_cache_survives_churn),
+        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_held),
+        cmocka_unit_test(test_pick_is_fair),
+        cmocka_unit_test(test_announcements),
+        cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_tap_is_asked_once),
+        cmocka_unit_test(test_cache_survives_churn),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

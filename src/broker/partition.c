@@ -83,6 +83,11 @@ void broker_partition_drop(struct broker_partition *partition)
     }
 }
 
+unsigned broker_partition_home(const struct broker_partition *partition)
+{
+    return atomic_load_explicit(&partition->home, memory_order_relaxed);
+}
+
 struct core *broker_partition_core(const struct broker_partition *partition)
 {
     unsigned home = atomic_load_explicit(&partition->home, memory_order_relaxed);

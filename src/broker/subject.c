@@ -4,6 +4,7 @@
 
 #include "base/subject.h"
 #include "base/text.h"
+#include "broker/binding.h"
 
 #define ESCAPE "%2E"
 
@@ -112,10 +113,11 @@ enum broker_subject_kind broker_subject_parse(struct slice prefix, struct slice 
 
 /* --- the subject of a record ------------------------------------------------------------------ */
 
-static bool is_bound(const struct broker_subject_place *place, struct slice subject)
+bool broker_subject_is_bound(const struct broker_subject_place *place, struct slice subject)
 {
     if (subject.size == 0 || subject.size > BROKER_SUBJECT_SIZE_MAX || !is_printable(subject) ||
-        !subject_is_literal(subject))
+        !subject_is_literal(subject) || broker_binding_is_reserved(subject) ||
+        (place->prefix.data && broker_subject_is_view(place->prefix, subject)))
         return false;
     for (size_t i = 0; i < place->bound_count; i++)
         if (subject_matches(subject, place->bound[i]))
@@ -133,15 +135,22 @@ static struct slice header_value(const struct record *record)
     return SLICE_NULL;
 }
 
+struct slice broker_subject_bound(const struct broker_subject_place *place,
+                                  const struct record *record)
+{
+    if (place->bound_count == 0)
+        return SLICE_NULL;
+    struct slice named = header_value(record);
+    if (broker_subject_is_bound(place, named))
+        return named;
+    return broker_subject_is_bound(place, record->key) ? record->key : SLICE_NULL;
+}
+
 struct slice broker_subject_of(const struct broker_subject_place *place,
                                const struct record *record, uint8_t *scratch)
 {
-    if (place->bound_count > 0) {
-        struct slice named = header_value(record);
-        if (is_bound(place, named))
-            return named;
-        if (is_bound(place, record->key))
-            return record->key;
-    }
+    struct slice bound = broker_subject_bound(place, record);
+    if (bound.data)
+        return bound;
     return broker_subject_view(place->prefix, place->topic, place->partition, scratch);
 }

@@ -49,6 +49,13 @@ struct broker_subject_place {
     size_t bound_count;
 };
 
+/* A literal subject that the filters catch: no server's own, and not in the view. */
+bool broker_subject_is_bound(const struct broker_subject_place *place, struct slice subject);
+/* The subject bound to the topic that a record which passed batch_check_records has: a null slice
+ * when it has only its partition's. Points into the record. What is a server's own, or lies in the
+ * view, is not bound. prefix may be null. */
+struct slice broker_subject_bound(const struct broker_subject_place *place,
+                                  const struct record *record);
 /* The one subject of a record that passed batch_check_records: the first header Leat-Subject when
  * it is a literal subject bound to the topic, else the key when that is one, else its partition's.
  * The result points into the record, or into scratch (BROKER_SUBJECT_VIEW_SIZE_MAX bytes). */

@@ -187,6 +187,19 @@ static void subject_of_is_total(void **state)
     assert_subject(SLICE_LITERAL("key"), SLICE_LITERAL("orders.*"), "kafka.a%2Eb.3");
 }
 
+static void reserved_subjects_are_never_bound(void **state)
+{
+    const struct slice bound[] = {SLICE_LITERAL(">")};
+    struct broker_subject_place place = {PREFIX, SLICE_LITERAL("t"), 0, bound, 1};
+    static const char *const NOT[] = {"kafka.t.0", "kafka.x", "$JS.API.x", "$SYS.a", "_INBOX.1"};
+    assert_true(broker_subject_is_bound(&place, SLICE_LITERAL("kafkas.t")));
+    assert_true(broker_subject_is_bound(&place, SLICE_LITERAL("$KV.a")));
+    for (size_t i = 0; i < COUNT_OF(NOT); i++)
+        assert_false(broker_subject_is_bound(&place, slice_text(NOT[i])));
+    place.prefix = SLICE_NULL;
+    assert_true(broker_subject_is_bound(&place, SLICE_LITERAL("kafka.t.0")));
+}
+
 static void long_keys_are_no_subjects(void **state)
 {
     char key[BROKER_SUBJECT_SIZE_MAX + 1];
@@ -208,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_wildcard_first_is_no_view),
         cmocka_unit_test(prefixes),
         cmocka_unit_test(subject_of_is_total),
+        cmocka_unit_test(reserved_subjects_are_never_bound),
         cmocka_unit_test(long_keys_are_no_subjects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

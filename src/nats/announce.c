@@ -6,7 +6,7 @@
 // the connection subscribed to before.
 #include <stdlib.h>
 
-#include "nats/view.h"
+#include "nats/view_live.h"
 
 #define ANNOUNCEMENT_SIZE_MIN 4096
 
@@ -53,6 +53,7 @@ static void snapshot_is_there(struct nats_core *home)
         return;
     list_for_each_safe (node, following, &home->conns)
         nats_conn_go_on(LIST_ENTRY(node, struct nats_conn, node), NATS_WAIT_INTEREST);
+    nats_view_reader_listening(home);
 }
 
 static void announcement_arrives(struct core *core, struct core_message *message)
@@ -249,6 +250,11 @@ void nats_announce_listen(struct nats_core *home, struct nats_conn *conn)
         nats_conn_end(conn, NATS_REASON_OUT_OF_MEMORY);
     else if (home->snapshots_missing > 0)
         nats_conn_wait(conn, NATS_WAIT_INTEREST);
+}
+
+bool nats_announce_is_heard(struct nats_core *home)
+{
+    return (home->is_listening || listen_start(home)) && home->snapshots_missing == 0;
 }
 
 /* --- fences ----------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@ struct nats_login;
 struct nats_fence;
 struct nats_replies;
 struct nats_view_append;
+struct nats_bound;
 
 /* Why input waits; any number of them at a time. */
 enum nats_wait {
@@ -85,16 +86,25 @@ static inline struct slice nats_conn_sid(const struct nats_sub *sub)
     return slice_make(sub->text, sub->sid_size);
 }
 
+/* A reader of a partition, as those who carry its messages know it. */
+struct nats_source {
+    unsigned parcels_out;
+    bool met_full; /* some taker of what it sent is slow */
+};
+
 /* A message on its way to subscribers of one core. */
 struct nats_message {
     struct nats_conn *publisher; /* NULL: on another core */
+    struct nats_source *source;  /* NULL: no reader */
     struct slice subject;
+    struct slice also;  /* another name of it, which must not be denied either; null: none */
     struct slice reply; /* null: none */
     struct slice size_text;
     struct slice header_text;
     uint32_t header_size;
     struct buf_range payload; /* header and payload; "\r\n" lies behind it */
     bool met_full;            /* out: some taker is slow */
+    struct nats_bound *bound; /* out: the topic that takes it too; NULL: none */
 };
 
 /* conn.c */
@@ -155,6 +165,8 @@ void nats_subs_remove_finished(struct nats_core *home);
 void nats_publish_handle(struct nats_conn *conn, const struct wire_nats_request *request,
                          struct buf *buf);
 
+/* May the connection publish on that subject? */
+bool nats_publish_is_allowed(struct nats_conn *conn, struct slice subject);
 /* To all its takers on all cores; parcels are to be flushed then. False: nobody wants it. */
 bool nats_publish_spread(struct nats_core *home, struct nats_message *message);
 
@@ -188,6 +200,9 @@ void nats_announce_flush(struct nats_core *home);
 void nats_announce_run(struct core *core, struct core_task *task);
 /* Makes the core hear of the others' interest; the connection waits for that. */
 void nats_announce_listen(struct nats_core *home, struct nats_conn *conn);
+/* The same for readers: true when it has heard of all. False: nats_view_reader_listening comes, or
+ * memory is short. */
+bool nats_announce_is_heard(struct nats_core *home);
 /* The connection waits until all cores know its subscriptions, and is answered PONG then. False:
  * they know already. */
 bool nats_announce_fence(struct nats_conn *conn);

@@ -159,11 +159,15 @@ static bool is_same_text(const struct delivery *delivery, const struct nats_sub 
            slice_equal(nats_conn_sid(sub), nats_conn_sid(delivery->sub));
 }
 
-static bool is_denied(const struct nats_sub *sub, struct slice subject)
+static bool is_denied(const struct nats_sub *sub, const struct nats_message *message)
 {
-    return sub->is_filtered &&
-           !security_permissions_deliver(sub->conn->user ? sub->conn->user->permissions : NULL,
-                                         subject, sub->interest.queue);
+    const struct nats_user *user = sub->conn->user;
+    if (!user || !(sub->is_filtered || message->also.data))
+        return false;
+    struct slice queue = sub->interest.queue;
+    return !security_permissions_deliver(user->permissions, message->subject, queue) ||
+           (message->also.data &&
+            !security_permissions_deliver(user->permissions, message->also, queue));
 }
 
 static bool deliver_to(struct delivery *delivery, struct nats_sub *sub)
@@ -171,7 +175,7 @@ static bool deliver_to(struct delivery *delivery, struct nats_sub *sub)
     struct nats_message *message = delivery->message;
     struct nats_conn *taker = sub->conn;
     if (!nats_conn_is_open(taker) || (taker == message->publisher && !taker->connect.echo) ||
-        is_denied(sub, message->subject))
+        is_denied(sub, message))
         return false;
     bool is_full = conn_output_full(taker->conn);
     if (is_full && taker->config->no_stall)

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "nats/conn.h"
+#include "nats/bound.h"
 #include "nats/view_live.h"
 
 static bool core_open(struct nats *nats, struct core *core)
@@ -20,12 +20,14 @@ static bool core_open(struct nats *nats, struct core *core)
     home->nats = nats;
     home->core = core;
     home->config = nats_config_ref(nats->options.config);
-    home->interest = broker_interest_new(&interest);
     home->view_interest = broker_interest_new(&interest);
+    interest.tap = nats_bound_find;
+    home->interest = broker_interest_new(&interest);
     home->listeners = calloc(count, sizeof(*home->listeners));
     home->announcements = calloc(count, sizeof(*home->announcements));
     home->parcels = calloc(count, sizeof(*home->parcels));
     list_init(&home->conns);
+    list_init(&home->readers);
     core_task_init(&home->announce_task, nats_announce_run);
     core_task_init(&home->view_task, nats_view_live_recheck_run);
     core_slot_set(core, CORE_SLOT_NATS, home);
@@ -35,8 +37,8 @@ static bool core_open(struct nats *nats, struct core *core)
         home->listeners[0] = true;
         home->listener_count = 1;
     }
-    return home->interest && home->view_interest && home->listeners && home->announcements &&
-           home->parcels;
+    return nats_bound_open(home) == ERR_OK && home->interest && home->view_interest &&
+           home->listeners && home->announcements && home->parcels;
 }
 
 static void core_close(struct nats_core *home)
@@ -46,6 +48,7 @@ static void core_close(struct nats_core *home)
     nats_deliver_deinit(home);
     nats_parcel_deinit(home);
     nats_announce_deinit(home);
+    nats_bound_close(home);
     broker_interest_free(home->interest);
     broker_interest_free(home->view_interest);
     nats_config_unref(home->config);

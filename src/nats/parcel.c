@@ -16,6 +16,7 @@ struct nats_parcel {
     struct core_message message;
     struct nats_parcel *next;
     struct nats_conn *publisher; /* NULL: the server itself */
+    struct nats_source *source;  /* NULL: no reader */
     uint32_t home;
     uint32_t count;
     bool met_full;
@@ -61,9 +62,10 @@ static void parcel_returns(struct core *core, struct core_message *message)
     struct nats_conn *publisher = parcel->publisher;
     if (publisher)
         publisher_goes_on(publisher, parcel);
-    else
-        home->view_parcels_out--;
-    home->view_met_full |= !publisher && parcel->met_full;
+    if (parcel->source) {
+        parcel->source->parcels_out--;
+        parcel->source->met_full |= parcel->met_full;
+    }
     if (home->parcels_free_count == NATS_PARCELS_FREE_MAX) {
         free(parcel);
         return;
@@ -88,8 +90,9 @@ static void parcel_arrives(struct core *core, struct core_message *message)
     core_send(core, parcel->home, message);
 }
 
-static struct nats_parcel *parcel_new(struct nats_core *home, struct nats_conn *publisher)
+static struct nats_parcel *parcel_new(struct nats_core *home, const struct nats_message *message)
 {
+    struct nats_conn *publisher = message->publisher;
     struct nats_parcel *parcel = home->parcels_free;
     if (parcel) {
         home->parcels_free = parcel->next;
@@ -102,12 +105,13 @@ static struct nats_parcel *parcel_new(struct nats_core *home, struct nats_conn *
     parcel->message.run = parcel_arrives;
     parcel->home = core_id(home->core);
     parcel->publisher = publisher;
+    parcel->source = message->source;
     parcel->count = 0;
     parcel->met_full = false;
     if (publisher)
         publisher->parcels_out++;
-    else
-        home->view_parcels_out++;
+    if (message->source)
+        message->source->parcels_out++;
     return parcel;
 }
 
@@ -136,7 +140,7 @@ bool nats_parcel_add(struct nats_core *home, uint32_t to, const struct nats_mess
 {
     struct slice copy = copy_group(group);
     if (!home->parcels[to]) {
-        home->parcels[to] = parcel_new(home, message->publisher);
+        home->parcels[to] = parcel_new(home, message);
         home->parcels_open += home->parcels[to] != NULL;
     }
     struct nats_parcel *parcel = home->parcels[to];
@@ -148,6 +152,7 @@ bool nats_parcel_add(struct nats_core *home, uint32_t to, const struct nats_mess
     struct parcel_entry *entry = &parcel->entries[parcel->count++];
     entry->message = *message;
     entry->message.publisher = NULL;
+    entry->message.source = NULL;
     entry->message.met_full = false;
     entry->group = copy;
     buf_ref(message->payload.buf);

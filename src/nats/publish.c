@@ -3,6 +3,7 @@
 #include "nats/conn.h"
 
 #include "base/subject.h"
+#include "nats/bound.h"
 #include "nats/view.h"
 
 #define PUBLISH_VIOLATION "Permissions Violation for Publish to"
@@ -32,15 +33,20 @@ static bool is_special(struct slice subject)
     return subject.size > 0 && (subject.data[0] == '$' || subject.data[0] == '_');
 }
 
+bool nats_publish_is_allowed(struct nats_conn *conn, struct slice subject)
+{
+    return !conn->user || !conn->user->permissions ||
+           security_permissions_publish(conn->user->permissions, subject) ||
+           nats_replies_allow(conn, subject);
+}
+
 static bool may_publish(struct nats_conn *conn, struct slice subject, struct slice reply)
 {
     if (is_special(subject) && is_reserved(subject)) {
         nats_conn_fail_subject(conn, PUBLISH_VIOLATION, subject, SLICE_NULL, "");
         return false;
     }
-    if (conn->user && conn->user->permissions &&
-        !security_permissions_publish(conn->user->permissions, subject) &&
-        !nats_replies_allow(conn, subject)) {
+    if (!nats_publish_is_allowed(conn, subject)) {
         nats_conn_fail_subject(conn, PUBLISH_VIOLATION, subject, SLICE_NULL, "");
         return false;
     }
@@ -74,6 +80,7 @@ bool nats_publish_spread(struct nats_core *home, struct nats_message *message)
         metric_add(&home->counters.dropped, 1);
         return true; /* whether anybody wanted it is not known */
     }
+    message->bound = match->tap;
     bool is_taken = match->plain_count > 0 && nats_deliver_plain(home, message, match) > 0;
     for (uint32_t i = 0; i < match->core_count; i++)
         is_taken |= nats_parcel_add(home, match->cores[i], message, SLICE_NULL);
@@ -140,6 +147,8 @@ void nats_publish_handle(struct nats_conn *conn, const struct wire_nats_request 
                     (uint32_t)request->payload.size},
     };
     bool is_taken = nats_publish_spread(conn->home, &message);
-    if (!is_taken && message.reply.data && conn->connect.no_responders)
+    if (message.bound)
+        nats_view_publish_bound(conn, request, message.bound->topic);
+    else if (!is_taken && message.reply.data && conn->connect.no_responders)
         say_no_responders(conn, &message);
 }

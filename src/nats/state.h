@@ -64,8 +64,11 @@ struct nats_core {
     struct core *core;
     struct nats_config *config;
     struct interest *interest;
-    struct interest *view_interest; /* filters below the view's prefix */
-    struct list conns;              /* struct nats_conn.node */
+    struct interest *view_interest;  /* filters below the view's prefix */
+    struct interest *bound_interest; /* filters that are bound to topics */
+    struct list bounds;              /* struct nats_bound */
+    struct list readers;             /* struct nats_reader that live here */
+    struct list conns;               /* struct nats_conn.node */
     bool is_lame;
 
     struct buf *fill; /* text that several connections get */
@@ -87,8 +90,6 @@ struct nats_core {
     unsigned parcels_free_count;
 
     struct core_task view_task;
-    unsigned view_parcels_out; /* of the server's own messages */
-    bool view_met_full;        /* some taker of them is slow */
 
     struct nats_counters counters;
 };

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/subject.h"
+#include "nats/bound.h"
 #include "nats/view_live.h"
 
 /* Queue groups of this name are the server's own. */
@@ -43,10 +44,16 @@ static void sub_free(struct nats_sub *sub)
     free(sub);
 }
 
+/* Readers of partitions serve it. */
+static bool is_fed(struct nats_core *home, struct slice filter)
+{
+    return nats_view_has(home, filter) || nats_bound_meets(home, filter);
+}
+
 static void sub_remove(struct nats_sub *sub)
 {
     struct nats_conn *conn = sub->conn;
-    if (nats_view_has(conn->home, sub->interest.subject))
+    if (is_fed(conn->home, sub->interest.subject))
         nats_view_live_recheck(conn->home);
     broker_interest_remove(nats_view_interest(conn->home, sub->interest.subject), &sub->interest);
     (void)map_remove(&conn->subs, nats_conn_sid(sub));
@@ -116,7 +123,7 @@ void nats_subs_add(struct nats_conn *conn, const struct wire_nats_request *reque
         nats_conn_end(conn, NATS_REASON_OUT_OF_MEMORY);
     else if (conn->connect.verbose)
         nats_conn_send(conn, "+OK\r\n");
-    if (!err && nats_view_has(conn->home, request->subject))
+    if (!err && is_fed(conn->home, request->subject))
         nats_view_live_subscribe(conn, request->subject);
 }
 

@@ -30,5 +30,8 @@ static inline struct interest *nats_view_interest(const struct nats_core *home,
  * error PubAck when it has a reply, else with -ERR. */
 void nats_view_publish_handle(struct nats_conn *conn, const struct wire_nats_request *request,
                               struct buf *buf);
+/* view_publish.c: a message on a subject that is bound to the topic, delivered already. */
+void nats_view_publish_bound(struct nats_conn *conn, const struct wire_nats_request *request,
+                             const struct broker_topic *topic);
 /* Sends off what was gathered; at the end of an input. */
 void nats_view_publish_flush(struct nats_conn *conn);

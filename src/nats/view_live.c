@@ -1,21 +1,21 @@
-// Reads partitions that somebody watches, and knows who does.
+// Knows which partitions somebody watches, and sees to it that each has one reader.
 // SPDX-License-Identifier: Apache-2.0
 //
-// All readers live on core 0, which knows every core's subscriptions: so a queue group gets a
-// record once. A reader starts at the high watermark, or at the start of a partition that is made
-// while somebody waits for it, and ends with the last subscription that matches.
+// Wishes come to core 0, which knows every core's subscriptions: so a partition has one reader, and
+// a queue group gets a record once. A reader starts at the high watermark, or at the start of a
+// partition that is made while somebody waits for it. When nobody wants it any more it comes back
+// here, and goes out again, where it stopped, if somebody has come meanwhile.
 #include "nats/view_live.h"
 
 #include <stdlib.h>
 
+#include "base/endian.h"
 #include "base/subject.h"
-
-#define READ_SIZE ((size_t)256 << 10)
-#define PAUSE_NS  (NATS_STALL_MS * UINT64_C(1000000))
+#include "nats/bound.h"
 
 struct nats_live {
     struct nats_core *home;
-    struct map readers; /* by subject */
+    struct map readers; /* by topic id and partition */
     struct list all;
     struct list starting; /* readers */
     struct list wants;    /* that wait for readers to start */
@@ -32,10 +32,6 @@ struct want {
     size_t size;
     uint8_t filter[];
 };
-
-static void reader_watch(struct nats_live *live, struct nats_reader *reader);
-static void reader_read(struct nats_live *live, struct nats_reader *reader);
-static void reader_locate(struct nats_live *live, struct nats_reader *reader);
 
 static struct nats_live *live_of(struct core *core)
 {
@@ -70,14 +66,15 @@ static void wants_look(struct nats_live *live)
     }
 }
 
-/* --- one reader ------------------------------------------------------------------------------- */
+/* --- readers that come and go ----------------------------------------------------------------- */
 
 static void reader_free(struct nats_live *live, struct nats_reader *reader)
 {
     struct budget *budget = reactor_budget(core_reactor(live->home->core));
-    (void)map_remove(&live->readers, slice_make(reader->subject, reader->subject_size));
-    core_timer_cancel(live->home->core, &reader->timer);
-    list_remove(&reader->node);
+    struct slice key = slice_make(reader->key, sizeof(reader->key));
+    if (map_get(&live->readers, key) == reader)
+        (void)map_remove(&live->readers, key);
+    list_remove(&reader->all);
     list_remove(&reader->starting);
     broker_topic_unref(reader->topic);
     budget_release(budget, sizeof(*reader));
@@ -85,146 +82,36 @@ static void reader_free(struct nats_live *live, struct nats_reader *reader)
     wants_look(live);
 }
 
-/* Nothing of the reader is under way: true when it does not simply go on. */
-static bool reader_turns(struct nats_live *live, struct nats_reader *reader)
+void nats_view_live_started(struct core *core, struct core_message *message)
 {
-    if (reader->is_wanted && !reader->must_start)
-        return false;
-    if (reader->is_wanted)
-        reader_locate(live, reader);
-    else
-        reader_free(live, reader);
-    return true;
-}
-
-static void reader_started(struct nats_live *live, struct nats_reader *reader)
-{
-    list_remove(&reader->starting);
-    wants_look(live);
-    reader_watch(live, reader);
-}
-
-static void reader_located(struct broker_call *call)
-{
-    struct nats_reader *reader = CONTAINER_OF(call, struct nats_reader, state.call);
-    struct nats_live *live = live_of(call->origin);
-    if (call->err) {
-        reader_free(live, reader);
-        return;
-    }
-    if (reader_turns(live, reader))
-        return;
-    reader->offset = reader->state.high_watermark;
-    reader_started(live, reader);
-}
-
-static void reader_locate(struct nats_live *live, struct nats_reader *reader)
-{
-    reader->must_start = false;
-    reader->state = (struct broker_partition_state){.call.done = reader_located};
-    broker_partition_state(live->home->core, broker_partition_at(reader->topic, reader->partition),
-                           &reader->state);
-}
-
-static void reader_watched(struct broker_call *call)
-{
-    struct nats_reader *reader = CONTAINER_OF(call, struct nats_reader, watch.call);
-    struct nats_live *live = live_of(call->origin);
-    reader->is_watching = false;
-    if (reader_turns(live, reader))
-        return;
-    if (call->err && call->err != ERR_CANCELLED)
-        core_timer_set(live->home->core, &reader->timer, core_now_ns(live->home->core) + PAUSE_NS);
-    else
-        reader_read(live, reader);
-}
-
-static void reader_watch(struct nats_live *live, struct nats_reader *reader)
-{
-    reader->is_watching = true;
-    reader->watch = (struct broker_watch){
-        .call.done = reader_watched, .offset = reader->offset, .committed = true};
-    broker_watch_arm(live->home->core, broker_partition_at(reader->topic, reader->partition),
-                     &reader->watch);
-}
-
-static void reader_pause(struct nats_live *live, struct nats_reader *reader)
-{
-    core_timer_set(live->home->core, &reader->timer, core_now_ns(live->home->core) + PAUSE_NS);
-}
-
-static void reader_resumes(struct core *core, struct core_timer *timer)
-{
-    struct nats_reader *reader = CONTAINER_OF(timer, struct nats_reader, timer);
+    struct nats_reader *reader = CONTAINER_OF(message, struct nats_reader, started);
     struct nats_live *live = live_of(core);
-    if (!reader_turns(live, reader))
-        reader_read(live, reader);
-}
-
-static void reader_failed(struct nats_live *live, struct nats_reader *reader, enum err err)
-{
-    int64_t next =
-        err == ERR_OUT_OF_RANGE ? reader->read.log_start : reader->read.store.offset_next;
-    if (err == ERR_NOT_FOUND) {
+    reader->is_started = true;
+    list_remove(&reader->starting);
+    if (reader->is_back)
         reader_free(live, reader);
-        return;
-    }
-    if ((err == ERR_OUT_OF_RANGE || err == ERR_CORRUPT) && next > reader->offset) {
-        log_warn(live->home->nats->options.logger, "nats",
-                 "%.*s goes on at offset %lld, not %lld: %s", (int)reader->subject_size,
-                 (const char *)reader->subject, (long long)next, (long long)reader->offset,
-                 err_text(err));
-        reader->offset = next;
-    }
-    reader_pause(live, reader);
-}
-
-static void reader_got(struct broker_call *call)
-{
-    struct nats_reader *reader = CONTAINER_OF(call, struct nats_reader, read.call);
-    struct nats_live *live = live_of(call->origin);
-    enum err err = call->err;
-    bool goes_on = reader->is_wanted && !reader->must_start;
-    enum nats_live_result result = NATS_LIVE_END;
-    if (!err && goes_on)
-        result = nats_view_send_batches(live->home, reader);
-    if (!err)
-        broker_read_release(&reader->read);
-    if (result == NATS_LIVE_NOBODY)
-        reader->is_wanted = false;
-    if (reader_turns(live, reader))
-        return;
-    if (err)
-        reader_failed(live, reader, err);
-    else if (result == NATS_LIVE_MORE)
-        reader_read(live, reader);
-    else if (result == NATS_LIVE_PAUSE)
-        reader_pause(live, reader);
     else
-        reader_watch(live, reader);
+        wants_look(live);
 }
 
-static void reader_read(struct nats_live *live, struct nats_reader *reader)
+void nats_view_live_returns(struct core *core, struct core_message *message)
 {
-    reader->read = (struct broker_read){
-        .call.done = reader_got,
-        .offset = reader->offset,
-        .epoch = BROKER_EPOCH_ANY,
-        .size_max = READ_SIZE,
-        .want_one = true,
-        .want_memory = true,
-        .committed = true,
-    };
-    broker_read(live->home->core, broker_partition_at(reader->topic, reader->partition),
-                &reader->read);
+    struct nats_reader *reader = CONTAINER_OF(message, struct nats_reader, message);
+    struct nats_live *live = live_of(core);
+    reader->is_ending = reader->is_gone || !nats_view_reader_is_wanted(live->home, reader);
+    if (!reader->is_ending)
+        nats_view_reader_send(live->home, reader);
+    else if (reader->has_started && !reader->is_started)
+        reader->is_back = true;
+    else
+        reader_free(live, reader);
 }
-
-/* --- who is wanted ---------------------------------------------------------------------------- */
 
 static struct nats_reader *reader_new(struct nats_live *live, const struct broker_topic *topic,
-                                      int32_t partition, struct slice subject)
+                                      int32_t partition, const uint8_t key[20])
 {
     struct budget *budget = reactor_budget(core_reactor(live->home->core));
+    struct slice prefix = live->home->nats->view_prefix;
     struct nats_reader *reader = NULL;
     if (budget_charge(budget, sizeof(*reader)) && !(reader = calloc(1, sizeof(*reader))))
         budget_release(budget, sizeof(*reader));
@@ -232,62 +119,41 @@ static struct nats_reader *reader_new(struct nats_live *live, const struct broke
         return NULL;
     reader->topic = broker_topic_ref(topic);
     reader->partition = partition;
-    reader->is_wanted = true;
-    memcpy(reader->subject, subject.data, subject.size);
-    reader->subject_size = subject.size;
-    core_timer_init(&reader->timer, reader_resumes);
-    list_init(&reader->starting);
-    list_push_back(&live->all, &reader->node);
-    if (map_put(&live->readers, slice_make(reader->subject, subject.size), reader, NULL))
+    reader->offset = -1;
+    reader->seq = ++live->seq_last;
+    memcpy(reader->key, key, sizeof(reader->key));
+    if (prefix.data)
+        reader->subject_size =
+            broker_subject_view(prefix, topic->name, partition, reader->subject).size;
+    list_push_back(&live->all, &reader->all);
+    list_push_back(&live->starting, &reader->starting);
+    if (map_put(&live->readers, slice_make(reader->key, sizeof(reader->key)), reader, NULL))
         return reader;
     reader_free(live, reader);
     return NULL;
 }
 
-static void reader_begin(struct nats_live *live, struct nats_reader *reader)
-{
-    reader->seq = ++live->seq_last;
-    list_remove(&reader->starting);
-    list_push_back(&live->starting, &reader->starting);
-}
-
-/* offset < 0: what is appended from now on. */
+/* offset: of a new reader's first record; -1: what is appended from now on. */
 static void want_partition(struct nats_live *live, const struct broker_topic *topic,
                            int32_t partition, int64_t offset)
 {
-    uint8_t memory[BROKER_SUBJECT_VIEW_SIZE_MAX];
-    struct slice subject =
-        broker_subject_view(live->home->nats->view_prefix, topic->name, partition, memory);
-    struct nats_reader *reader = map_get(&live->readers, subject);
-    if (reader && !uuid_equal(&reader->topic->id, &topic->id)) {
-        /* Of a topic that was deleted: it ends by itself, under this name no more. */
-        (void)map_remove(&live->readers, subject);
-        reader->is_wanted = false;
-        reader->subject_size = 0;
-        if (reader->is_watching)
-            broker_watch_disarm(live->home->core, &reader->watch);
-        reader = NULL;
-    }
-    if (reader && !reader->is_wanted) {
-        reader->is_wanted = true;
-        reader->must_start = true;
-        reader_begin(live, reader);
-    }
+    uint8_t key[20];
+    memcpy(key, topic->id.bytes, 16);
+    be32_put(key + 16, (uint32_t)partition);
+    struct nats_reader *reader = map_get(&live->readers, slice_make(key, sizeof(key)));
+    if (reader && !reader->is_back)
+        return;
     if (reader)
-        return;
-    reader = reader_new(live, topic, partition, subject);
+        (void)map_remove(&live->readers, slice_make(key, sizeof(key)));
+    reader = reader_new(live, topic, partition, key);
     if (!reader) {
-        log_error(live->home->nats->options.logger, "nats", "%.*s cannot be watched: %s",
-                  (int)subject.size, (const char *)subject.data, err_text(ERR_NO_MEMORY));
-        return;
-    }
-    reader_begin(live, reader);
-    if (offset < 0) {
-        reader_locate(live, reader);
+        log_error(live->home->nats->options.logger, "nats",
+                  "topic %.*s partition %d cannot be watched: %s", (int)topic->name.size,
+                  (const char *)topic->name.data, partition, err_text(ERR_NO_MEMORY));
         return;
     }
     reader->offset = offset;
-    reader_started(live, reader);
+    nats_view_reader_send(live->home, reader);
 }
 
 static void want_topic(struct nats_live *live, const struct broker_topic *topic,
@@ -300,12 +166,31 @@ static void want_topic(struct nats_live *live, const struct broker_topic *topic,
             want_partition(live, topic, (int32_t)i, -1);
 }
 
+static void want_all_of(struct nats_live *live, const struct broker_topic *topic)
+{
+    for (uint32_t i = 0; !topic->internal && i < topic->partition_count; i++)
+        want_partition(live, topic, (int32_t)i, -1);
+}
+
+static void want_bound(struct nats_live *live, struct slice filter)
+{
+    list_for_each (node, &live->home->bounds) {
+        const struct broker_topic *topic = LIST_ENTRY(node, struct nats_bound, node)->topic;
+        if (nats_bound_topic_meets(topic, filter))
+            want_all_of(live, topic);
+    }
+}
+
 static void want_filter(struct nats_live *live, struct slice filter)
 {
     struct core *core = live->home->core;
     uint8_t memory[BROKER_SUBJECT_VIEW_SIZE_MAX];
     struct slice name;
     int32_t partition;
+    if (!nats_view_has(live->home, filter)) {
+        want_bound(live, filter);
+        return;
+    }
     enum broker_subject_kind kind =
         broker_subject_parse(live->home->nats->view_prefix, filter, memory, &name, &partition);
     if (kind == BROKER_SUBJECT_PARTITION) {
@@ -358,47 +243,45 @@ static void topic_has_grown(void *arg, const struct broker_topic *topic, uint32_
     struct nats_live *live = arg;
     uint8_t memory[BROKER_SUBJECT_VIEW_SIZE_MAX];
     const struct interest_match *match;
+    struct slice prefix = live->home->nats->view_prefix;
+    bool is_bound = nats_bound_is_wanted(live->home, topic);
     for (uint32_t i = first; !topic->internal && i < topic->partition_count; i++) {
-        struct slice subject =
-            broker_subject_view(live->home->nats->view_prefix, topic->name, (int32_t)i, memory);
-        if (broker_interest_match(live->home->view_interest, subject, &match) == ERR_OK &&
-            match->plain_count + match->group_count + match->core_count > 0)
+        struct slice subject = SLICE_NULL;
+        if (prefix.data)
+            subject = broker_subject_view(prefix, topic->name, (int32_t)i, memory);
+        bool is_seen =
+            subject.data &&
+            broker_interest_match(live->home->view_interest, subject, &match) == ERR_OK &&
+            match->plain_count + match->group_count + match->core_count > 0;
+        if (is_bound || is_seen)
             want_partition(live, topic, (int32_t)i, 0);
     }
 }
 
-static void live_recheck(struct nats_live *live)
+void nats_view_live_rebound(struct nats *nats, const struct broker_topic *topic)
 {
-    list_for_each (node, &live->all) {
-        struct nats_reader *reader = LIST_ENTRY(node, struct nats_reader, node);
-        const struct interest_match *match;
-        struct slice subject = slice_make(reader->subject, reader->subject_size);
-        if (!reader->is_wanted ||
-            broker_interest_match(live->home->view_interest, subject, &match) != ERR_OK ||
-            match->plain_count + match->group_count + match->core_count > 0)
-            continue;
-        reader->is_wanted = false;
-        if (reader->is_watching)
-            broker_watch_disarm(live->home->core, &reader->watch);
-    }
+    if (nats_bound_is_wanted(&nats->cores[0], topic))
+        want_all_of(nats->live, topic);
 }
 
 static void recheck_arrives(struct core *core, struct core_message *message)
 {
     free(message);
-    live_recheck(live_of(core));
+    nats_view_reader_recheck(nats_state_of(core));
 }
 
 void nats_view_live_recheck_run(struct core *core, struct core_task *task)
 {
     struct nats_core *home = nats_state_of(core);
-    /* Without memory the readers find out when the next record comes. */
-    struct core_message *message = malloc(sizeof(*message));
-    if (!message)
-        return;
-    message->run = recheck_arrives;
     nats_announce_flush(home);
-    core_send(core, 0, message);
+    for (unsigned to = 0; to < home->nats->core_count; to++) {
+        /* Without memory the readers find out when the next record comes. */
+        struct core_message *message = malloc(sizeof(*message));
+        if (!message)
+            return;
+        message->run = recheck_arrives;
+        core_send(core, to, message);
+    }
 }
 
 void nats_view_live_recheck(struct nats_core *home)
@@ -420,8 +303,7 @@ enum err nats_view_live_open(struct nats *nats)
     list_init(&live->starting);
     list_init(&live->wants);
     nats->live = live;
-    if (nats->view_prefix.data)
-        broker_topic_listen(home->core, topic_has_grown, live);
+    broker_topic_listen(home->core, topic_has_grown, live);
     return ERR_OK;
 }
 
@@ -434,8 +316,14 @@ void nats_view_live_close(struct nats *nats)
     list_for_each_safe (node, following, &live->wants)
         free(LIST_ENTRY(node, struct want, node));
     list_init(&live->wants);
-    list_for_each_safe (node, following, &live->all)
-        reader_free(live, LIST_ENTRY(node, struct nats_reader, node));
+    list_for_each_safe (node, following, &live->all) {
+        struct nats_reader *reader = LIST_ENTRY(node, struct nats_reader, all);
+        if (reader->home) {
+            core_timer_cancel(reader->home->core, &reader->timer);
+            list_remove(&reader->node);
+        }
+        reader_free(live, reader);
+    }
     map_deinit(&live->readers);
     free(live);
 }

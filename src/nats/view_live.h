@@ -1,39 +1,67 @@
-// The live view of partitions: what is appended reaches those who subscribed to the partition.
+// Records that leave the log for subscribers: who wants which partition, and its reader.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/uuid.h"
 #include "nats/view.h"
 
-/* Readers of partitions; core 0's. */
+/* Which readers there are; core 0's. */
 struct nats_live;
 
 NODISCARD enum err nats_view_live_open(struct nats *nats);
 void nats_view_live_close(struct nats *nats);
-/* conn has subscribed to a filter below the prefix: its input waits until all records appended from
- * now on will reach it. */
+/* conn has subscribed to a filter that records may match: its input waits until all that are
+ * appended from now on will reach it. */
 void nats_view_live_subscribe(struct nats_conn *conn, struct slice filter);
-/* Some subscription below the prefix is gone from this core. */
+/* Some such subscription is gone from this core. */
 void nats_view_live_recheck(struct nats_core *home);
 void nats_view_live_recheck_run(struct core *core, struct core_task *task);
+/* Core 0: other subjects are bound to the topic. */
+void nats_view_live_rebound(struct nats *nats, const struct broker_topic *topic);
 
-/* A partition that somebody watches; core 0's. */
+/* A partition that somebody watches: it belongs to one core at a time, and travels by message to
+ * where its partition lives. Made and freed on core 0. */
 struct nats_reader {
-    struct list node;     /* of all */
-    struct list starting; /* while its position is not known, in order of seq */
-    uint64_t seq;
+    struct core_message message; /* it travels by this */
+    struct core_message started; /* to core 0, once: all that is appended from now on is sent */
+    struct list node;            /* of its core's readers */
+    struct nats_core *home;      /* NULL: it travels */
     const struct broker_topic *topic; /* a reference */
     int32_t partition;
-    int64_t offset; /* of the next record to send */
-    bool is_wanted;
+    int64_t offset; /* of the next record to send; -1: what is appended from now on */
+    bool has_started;
+    bool is_ending; /* nobody wants it, or its partition is gone */
+    bool is_gone;   /* the partition is */
     bool is_watching;
-    bool must_start; /* wanted again after it was not: from what is appended now */
+    bool is_waiting; /* until its core knows the interest of the others */
     struct core_timer timer;
     struct broker_partition_state state;
     struct broker_watch watch;
     struct broker_read read;
+    struct nats_source source;
+    /* core 0's */
+    struct list all;
+    struct list starting; /* until it has started, in order of seq */
+    uint64_t seq;
+    bool is_started;
+    bool is_back; /* it has come to its end before word came that it started */
+    uint8_t key[20];
     size_t subject_size;
-    uint8_t subject[BROKER_SUBJECT_VIEW_SIZE_MAX];
+    uint8_t subject[BROKER_SUBJECT_VIEW_SIZE_MAX]; /* below the prefix; empty: the view is off */
 };
+
+/* view_reader.c */
+/* Sends it to where its partition lives. */
+void nats_view_reader_send(struct nats_core *home, struct nats_reader *reader);
+/* Somebody on some core wants its records, as far as this core knows. */
+bool nats_view_reader_is_wanted(struct nats_core *home, const struct nats_reader *reader);
+/* Those of this core that nobody wants come to their end. */
+void nats_view_reader_recheck(struct nats_core *home);
+/* This core has heard of the others' interest. */
+void nats_view_reader_listening(struct nats_core *home);
+/* view_live.c, core 0: messages of readers. */
+void nats_view_live_started(struct core *core, struct core_message *message);
+void nats_view_live_returns(struct core *core, struct core_message *message);
 
 enum nats_live_result {
     NATS_LIVE_MORE,   /* there may be more to read */

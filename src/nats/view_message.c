@@ -114,6 +114,19 @@ static void put_key(struct wire_writer *writer, struct slice key)
     wire_writer_append(writer, SLICE_LITERAL("\r\n"));
 }
 
+/* The subject says it already. */
+static bool is_key_told(const struct nats_view_record *record)
+{
+    struct record_header header;
+    struct slice rest = record->record->headers;
+    if (!record->subject.data || !slice_equal(record->record->key, record->subject))
+        return false;
+    while (record_headers_next(&rest, &header) == ERR_OK)
+        if (slice_equal_text(header.key, BROKER_SUBJECT_HEADER))
+            return false;
+    return true;
+}
+
 static void put_block(struct wire_writer *writer, const struct nats_view_record *record,
                       const struct nats_view_message *message)
 {
@@ -122,7 +135,7 @@ static void put_block(struct wire_writer *writer, const struct nats_view_record 
     wire_writer_append(writer, SLICE_LITERAL("NATS/1.0\r\n"));
     put_number(writer, "Leat-Offset", record->offset);
     put_number(writer, "Leat-Timestamp", record->timestamp_ms);
-    if (message->has_all)
+    if (message->has_all && !is_key_told(record))
         put_key(writer, record->record->key);
     if (!record->record->value.data)
         wire_writer_append(writer, SLICE_LITERAL("Leat-Value: null\r\n"));

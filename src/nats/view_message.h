@@ -8,6 +8,9 @@
 //   too large: then the value is left out, and all that follows (key first) if it must be;
 // then one line for each header of the record, in order, under its own name; or, where clients
 // would choke on it or take it for one of ours, Leat-Header: <base64 name>:<base64 value, -: null>.
+//
+// On a subject that is bound to the topic a key that is the subject is not written, and a null key
+// is what a message without key and with a header Leat-Subject has.
 #pragma once
 
 #include "base/arena.h"
@@ -15,6 +18,7 @@
 #include "record/build.h"
 
 struct nats_view_record {
+    struct slice subject; /* bound to the topic, and the message's; null: it is the partition's */
     int64_t offset;
     int64_t timestamp_ms;
     const struct record *record; /* of a batch that passed batch_check_records */
@@ -38,7 +42,8 @@ void nats_view_message_write(const struct nats_view_record *record,
 struct nats_view_published {
     struct slice block; /* empty: none */
     struct slice payload;
-    int64_t time_ms; /* now */
+    struct slice subject; /* bound to the topic; null: the message came to the topic's own */
+    int64_t time_ms;      /* now */
 };
 
 /* Takes header lines as above, and others as headers of the record; Leat-Offset is ignored. A block

@@ -44,7 +44,8 @@ static void check_round(const struct build_record *record)
     CHECK(build_add(&build, record) == ERR_OK && build_finish(&build, &batch) == ERR_OK);
     struct slice rest = slice_make(batch.data + BATCH_HEADER_SIZE, batch.size - BATCH_HEADER_SIZE);
     CHECK(record_next(&rest, &stored) == ERR_OK);
-    struct nats_view_record view = {7, record->timestamp_ms, &stored, 1 << 24};
+    struct nats_view_record view = {
+        .offset = 7, .timestamp_ms = record->timestamp_ms, .record = &stored, .size_max = 1 << 24};
     nats_view_message_measure(&view, &message);
     CHECK(message.has_all && message.has_value);
     uint8_t *bytes = malloc(message.size + 2);
@@ -54,8 +55,9 @@ static void check_round(const struct build_record *record)
     struct slice value = slice_make(bytes + block.size, message.size - block.size);
     CHECK(wire_nats_headers_check(block) == ERR_OK);
     if (!has_demand(record)) {
-        CHECK(nats_view_read_message(&(struct nats_view_published){block, value, 1}, &arena, &again,
-                                     NULL) == ERR_OK);
+        CHECK(nats_view_read_message(
+                  &(struct nats_view_published){.block = block, .payload = value, .time_ms = 1},
+                  &arena, &again, NULL) == ERR_OK);
         check_same(record, &again);
     }
     free(bytes);
@@ -74,8 +76,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena, 1 << 24);
     struct slice block = slice_make(data + 1, size - 1 - split);
     struct slice payload = slice_make(data + size - split, split);
-    if (nats_view_read_message(&(struct nats_view_published){block, payload, 5}, &arena, &record,
-                               NULL) == ERR_OK)
+    if (nats_view_read_message(
+            &(struct nats_view_published){.block = block, .payload = payload, .time_ms = 5}, &arena,
+            &record, NULL) == ERR_OK)
         check_round(&record);
     arena_deinit(&arena);
     return 0;

@@ -39,7 +39,10 @@ static uint8_t *write_message(const struct build_record *record, size_t size_max
 {
     struct stored stored;
     stored_init(&stored, record);
-    struct nats_view_record view = {42, record->timestamp_ms, &stored.record, size_max};
+    struct nats_view_record view = {.offset = 42,
+                                    .timestamp_ms = record->timestamp_ms,
+                                    .record = &stored.record,
+                                    .size_max = size_max};
     nats_view_message_measure(&view, out);
     uint8_t *bytes = malloc(out->size + 2);
     assert_non_null(bytes);
@@ -146,7 +149,7 @@ struct reading {
 static enum err read_message(struct reading *reading, struct slice block, struct slice payload)
 {
     arena_init(&reading->arena, 1 << 20);
-    struct nats_view_published published = {block, payload, 1000};
+    struct nats_view_published published = {.block = block, .payload = payload, .time_ms = 1000};
     return nats_view_read_message(&published, &reading->arena, &reading->record, &reading->diag);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "broker/binding.h"
 #include "nats/view.h"
 #include "nats/view_message.h"
 
@@ -31,6 +32,7 @@ struct nats_view_append {
     uint32_t count;
     uint32_t quiet_count; /* messages without a reply */
     uint32_t size;
+    bool is_bound; /* subscribers have the messages already */
     struct build build;
     struct text replies; /* struct reply, subject */
 };
@@ -123,8 +125,9 @@ static void complain(struct nats_conn *conn, struct slice subject, const char *w
         nats_conn_fail_subject(conn, VIOLATION, subject, SLICE_NULL, more);
 }
 
-static void refuse(struct nats_conn *conn, const struct wire_nats_request *request,
-                   enum pub_error error, const char *words)
+/* The stream of an answer: the topic where it is known, else what the subject names. */
+static void refuse_of(struct nats_conn *conn, const struct wire_nats_request *request,
+                      const struct broker_topic *topic, enum pub_error error, const char *words)
 {
     struct answers answers = {.home = conn->home};
     struct text json;
@@ -134,16 +137,22 @@ static void refuse(struct nats_conn *conn, const struct wire_nats_request *reque
         return;
     }
     uint8_t name[BROKER_SUBJECT_VIEW_SIZE_MAX];
-    struct slice topic = SLICE_LITERAL("");
+    struct slice stream = topic ? topic->name : SLICE_LITERAL("");
     int32_t partition;
-    if (broker_subject_parse(conn->home->nats->view_prefix, request->subject, name, &topic,
-                             &partition) == BROKER_SUBJECT_NOTHING)
-        topic = SLICE_LITERAL("");
+    if (!topic && broker_subject_parse(conn->home->nats->view_prefix, request->subject, name,
+                                       &stream, &partition) == BROKER_SUBJECT_NOTHING)
+        stream = SLICE_LITERAL("");
     text_init(&json);
-    say_error(&json, error, topic, words);
+    say_error(&json, error, stream, words);
     answer(&answers, request->reply, &json);
     text_deinit(&json);
     answers_end(&answers);
+}
+
+static void refuse(struct nats_conn *conn, const struct wire_nats_request *request,
+                   enum pub_error error, const char *words)
+{
+    refuse_of(conn, request, NULL, error, words);
 }
 
 /* --- appends ---------------------------------------------------------------------------------- */
@@ -201,9 +210,11 @@ static void append_end(struct nats_view_append *append, enum err err, const char
         words = err_text(err);
     append_answer(append, err ? words : NULL);
     if (err && append->quiet_count > 0) {
+        struct slice prefix = conn->home->nats->view_prefix;
         uint8_t name[BROKER_SUBJECT_VIEW_SIZE_MAX];
         complain(conn,
-                 broker_subject_view(conn->home->nats->view_prefix, append->topic->name, -1, name),
+                 append->is_bound ? append->topic->name
+                                  : broker_subject_view(prefix, append->topic->name, -1, name),
                  words);
         metric_add(&conn->home->counters.dropped, append->quiet_count);
     }
@@ -273,20 +284,29 @@ static int32_t choose_partition(const struct nats_conn *conn, const struct broke
     return (int32_t)(conn->id * 0x9e3779b97f4a7c15u >> 33) % (int32_t)topic->partition_count;
 }
 
-static struct nats_view_append *append_open(struct nats_conn *conn,
-                                            const struct broker_topic *topic, int32_t partition)
+/* Where a record goes. */
+struct target {
+    const struct broker_topic *topic;
+    int32_t partition;
+    bool is_bound; /* it came on a subject that is bound to the topic */
+};
+
+static struct nats_view_append *append_open(struct nats_conn *conn, const struct target *target)
 {
     struct nats_view_append *append = conn->append;
-    if (append && append->topic == topic && append->partition == partition)
+    if (append && append->topic == target->topic && append->partition == target->partition &&
+        append->is_bound == target->is_bound)
         return append;
     nats_view_publish_flush(conn);
     append = calloc(1, sizeof(*append));
     if (!append)
         return NULL;
     append->conn = conn;
-    append->topic = broker_topic_ref(topic);
-    append->partition = partition;
-    build_init(&append->build, (size_t)topic->config->max_message_bytes);
+    append->topic = broker_topic_ref(target->topic);
+    append->partition = target->partition;
+    append->is_bound = target->is_bound;
+    build_init(&append->build, (size_t)target->topic->config->max_message_bytes);
+    append->build.header.attributes |= target->is_bound ? BATCH_DELIVERED : 0;
     text_init(&append->replies);
     conn->append = append;
     return append;
@@ -312,18 +332,17 @@ static enum err append_add(struct nats_view_append *append, const struct build_r
 }
 
 /* A message with a time of its own is a batch alone, so that no other fails with it. */
-static enum err gather(struct nats_conn *conn, const struct broker_topic *topic,
+static enum err gather(struct nats_conn *conn, const struct target *target,
                        const struct build_record *record, struct slice reply)
 {
     bool is_alone = record->timestamp_ms != core_wall_ms(conn->home->core);
-    int32_t partition = choose_partition(conn, topic, record->key);
     if (is_alone)
         nats_view_publish_flush(conn);
-    struct nats_view_append *append = append_open(conn, topic, partition);
+    struct nats_view_append *append = append_open(conn, target);
     enum err err = append ? append_add(append, record, reply) : ERR_NO_MEMORY;
     if (err && append && append->count > 0) {
         nats_view_publish_flush(conn);
-        append = append_open(conn, topic, partition);
+        append = append_open(conn, target);
         err = append ? append_add(append, record, reply) : ERR_NO_MEMORY;
     }
     if (err && append) {
@@ -335,30 +354,77 @@ static enum err gather(struct nats_conn *conn, const struct broker_topic *topic,
     return err;
 }
 
-static void append_message(struct nats_conn *conn, const struct wire_nats_request *request,
-                           const struct broker_topic *topic)
+/* The record's subject (docs/two-views.md), which its publisher may use like any other. */
+static bool is_allowed(struct nats_conn *conn, const struct target *target,
+                       const struct build_record *record)
+{
+    const struct broker_binding *binding = target->topic->binding;
+    struct broker_subject_place place = {
+        .prefix = conn->home->nats->view_prefix,
+        .bound = binding ? binding->filters : NULL,
+        .bound_count = binding ? binding->count : 0,
+    };
+    uint8_t memory[BROKER_SUBJECT_VIEW_SIZE_MAX];
+    if (!conn->user || !conn->user->permissions || target->is_bound)
+        return true;
+    for (size_t i = 0; i < record->header_count; i++) {
+        if (!slice_equal_text(record->headers[i].key, BROKER_SUBJECT_HEADER))
+            continue;
+        if (broker_subject_is_bound(&place, record->headers[i].value))
+            return nats_publish_is_allowed(conn, record->headers[i].value);
+        break;
+    }
+    if (broker_subject_is_bound(&place, record->key))
+        return nats_publish_is_allowed(conn, record->key);
+    return nats_publish_is_allowed(
+        conn, broker_subject_view(place.prefix, target->topic->name, target->partition, memory));
+}
+
+static enum err append_record(struct nats_conn *conn, const struct wire_nats_request *request,
+                              struct target *target, struct diag *diag)
 {
     struct nats_view_published published = {
         .block = slice_make(request->payload.data, request->header_size),
         .payload = slice_make(request->payload.data + request->header_size,
                               request->payload.size - request->header_size),
+        .subject = target->is_bound ? request->subject : SLICE_NULL,
         .time_ms = core_wall_ms(conn->home->core),
     };
     struct build_record record;
     struct arena arena;
+    arena_init(&arena, READ_ARENA_SIZE_MAX);
+    enum err err = nats_view_read_message(&published, &arena, &record, diag);
+    if (!err) {
+        target->partition = choose_partition(conn, target->topic, record.key);
+        err = is_allowed(conn, target, &record) ? ERR_OK : ERR_ACCESS;
+    }
+    if (err == ERR_ACCESS)
+        diag_set(diag, "the record's subject may not be published to");
+    if (!err)
+        err = gather(conn, target, &record, request->reply);
+    arena_deinit(&arena);
+    return err;
+}
+
+static void append_message(struct nats_conn *conn, const struct wire_nats_request *request,
+                           const struct broker_topic *topic, bool is_bound)
+{
+    struct target target = {.topic = topic, .is_bound = is_bound};
     struct diag diag = {{0}};
     if (topic->internal) {
         refuse(conn, request, BAD_REQUEST, "the topic is internal");
         return;
     }
-    arena_init(&arena, READ_ARENA_SIZE_MAX);
-    enum err err = nats_view_read_message(&published, &arena, &record, &diag);
-    if (!err)
-        err = gather(conn, topic, &record, request->reply);
+    enum err err = append_record(conn, request, &target, &diag);
     if (err)
-        refuse(conn, request, err == ERR_NO_MEMORY ? NO_RESOURCES : BAD_REQUEST,
-               diag.text[0] ? diag.text : err_text(err));
-    arena_deinit(&arena);
+        refuse_of(conn, request, topic, err == ERR_NO_MEMORY ? NO_RESOURCES : BAD_REQUEST,
+                  diag.text[0] ? diag.text : err_text(err));
+}
+
+void nats_view_publish_bound(struct nats_conn *conn, const struct wire_nats_request *request,
+                             const struct broker_topic *topic)
+{
+    append_message(conn, request, topic, true);
 }
 
 /* --- topics that are not there yet ------------------------------------------------------------ */
@@ -379,7 +445,7 @@ static void created(struct broker_call *call)
     enum err err = call->err;
     const struct broker_topic *topic = broker_topic_find(conn->home->core, creation->create.name);
     if (topic) {
-        append_message(conn, &creation->request, topic);
+        append_message(conn, &creation->request, topic, false);
         nats_view_publish_flush(conn);
     } else {
         bool is_name = err == ERR_INVALID || err == ERR_LIMIT;
@@ -431,7 +497,7 @@ void nats_view_publish_handle(struct nats_conn *conn, const struct wire_nats_req
     }
     const struct broker_topic *topic = broker_topic_find(core, name);
     if (topic)
-        append_message(conn, request, topic);
+        append_message(conn, request, topic, false);
     else if (name.size > 1 && memcmp(name.data, "__", 2) == 0)
         refuse(conn, request, BAD_REQUEST, "names of internal topics are reserved");
     else if (!broker_settings_now(core)->auto_create_topics_enable)

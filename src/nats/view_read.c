@@ -149,7 +149,7 @@ static enum err prepare(struct reading *reading)
 {
     struct wire_nats_headers headers;
     struct wire_nats_header line;
-    size_t count = 1;
+    size_t count = 2; /* the block as a whole, and the subject */
     bool has_plain = false;
     if (wire_nats_headers_check(reading->block) ||
         wire_nats_headers_start(reading->block, &headers)) {
@@ -184,12 +184,39 @@ static enum err read_block(struct reading *reading)
     return err;
 }
 
+/* The key is the subject unless something else is said; then a header names the subject. */
+static enum err read_subject(struct reading *reading, struct slice subject)
+{
+    struct build_record *out = reading->out;
+    for (size_t i = 0; i < out->header_count; i++) {
+        if (!slice_equal_text(reading->headers[i].key, BROKER_SUBJECT_HEADER))
+            continue;
+        if (slice_equal(reading->headers[i].value, subject))
+            return ERR_OK;
+        return complain(reading, slice_text(BROKER_SUBJECT_HEADER), "names another subject");
+    }
+    if (!reading->has_key)
+        out->key = subject;
+    if (slice_equal(out->key, subject))
+        return ERR_OK;
+    if (!reading->headers) {
+        reading->headers = arena_alloc_array(reading->arena, 1, sizeof(*reading->headers));
+        if (!reading->headers)
+            return ERR_NO_MEMORY;
+    }
+    reading->headers[out->header_count++] =
+        (struct record_header){slice_text(BROKER_SUBJECT_HEADER), subject};
+    return ERR_OK;
+}
+
 enum err nats_view_read_message(const struct nats_view_published *published, struct arena *arena,
                                 struct build_record *out, struct diag *diag)
 {
     struct reading reading = {.arena = arena, .diag = diag, .out = out, .block = published->block};
     *out = (struct build_record){.timestamp_ms = published->time_ms, .value = published->payload};
     enum err err = published->block.size > 0 ? read_block(&reading) : ERR_OK;
+    if (!err && published->subject.data)
+        err = read_subject(&reading, published->subject);
     out->headers = reading.headers;
     if (!err && reading.is_null && published->payload.size > 0)
         err = complain(&reading, SLICE_LITERAL("Leat-Value"), "does not go with a payload");

@@ -1,7 +1,8 @@
-// Sends the records of batches to those who watch their partition.
+// Sends the records of batches to those who watch their partition or the subjects bound to it.
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
 
+#include "nats/bound.h"
 #include "nats/view_live.h"
 #include "nats/view_message.h"
 
@@ -15,18 +16,26 @@ enum {
 struct sending {
     struct nats_core *home;
     struct nats_reader *reader;
+    struct broker_subject_place place;
     struct codec_output scratch; /* a decompressed batch */
     struct buf *buf;             /* several small messages lie in one */
     uint32_t used;
     size_t size;
-    bool met_full;
+    bool view_is_wanted;
+    bool bound_is_wanted;
 };
 
-static bool is_wanted(struct nats_core *home, const struct nats_reader *reader)
+/* A record under one of its subjects. */
+struct sent {
+    struct slice subject;
+    struct slice also;
+    struct nats_view_record view;
+};
+
+static bool is_matched(struct interest *interest, struct slice subject)
 {
     const struct interest_match *match;
-    struct slice subject = slice_make(reader->subject, reader->subject_size);
-    return broker_interest_match(home->view_interest, subject, &match) != ERR_OK ||
+    return broker_interest_match(interest, subject, &match) != ERR_OK ||
            match->plain_count + match->group_count + match->core_count > 0;
 }
 
@@ -41,51 +50,91 @@ static uint8_t *room(struct sending *sending, size_t size)
     return sending->buf ? sending->buf->data + sending->used : NULL;
 }
 
+static uint8_t *put(uint8_t **at, struct slice bytes)
+{
+    uint8_t *start = *at;
+    if (bytes.size > 0)
+        memcpy(start, bytes.data, bytes.size);
+    *at += bytes.size;
+    return start;
+}
+
 /* False: out of memory. */
+static bool send_as(struct sending *sending, const struct sent *sent)
+{
+    struct nats_view_message text;
+    char sizes[2][24];
+    nats_view_message_measure(&sent->view, &text);
+    size_t head = (size_t)snprintf(sizes[0], sizeof(sizes[0]), "%zu", text.header_size);
+    size_t whole = (size_t)snprintf(sizes[1], sizeof(sizes[1]), "%zu", text.size);
+    size_t before = sent->subject.size + sent->also.size + head + whole;
+    uint8_t *start = room(sending, before + text.size + 2);
+    if (!start)
+        return false;
+    uint8_t *at = start;
+    struct nats_message message = {
+        .source = &sending->reader->source,
+        .subject = slice_make(put(&at, sent->subject), sent->subject.size),
+        .header_text = slice_make(put(&at, slice_make(sizes[0], head)), head),
+        .size_text = slice_make(put(&at, slice_make(sizes[1], whole)), whole),
+        .header_size = (uint32_t)text.header_size,
+        .payload = {sending->buf, (uint32_t)(sending->used + before), (uint32_t)text.size},
+    };
+    if (sent->also.data)
+        message.also = slice_make(put(&at, sent->also), sent->also.size);
+    nats_view_message_write(&sent->view, &text, start + before);
+    sending->used += (uint32_t)(before + text.size + 2);
+    sending->size += text.size;
+    (void)nats_publish_spread(sending->home, &message);
+    sending->reader->source.met_full |= message.met_full;
+    return true;
+}
+
+/* Under its partition's subject, and under the bound one unless those who publish there have
+ * brought it to its subscribers themselves. Out of memory, both are tried again. */
 static bool send_record(struct sending *sending, const struct batch_header *header,
                         const struct record *record)
 {
     const struct nats_reader *reader = sending->reader;
     bool is_append_time = header->attributes & BATCH_LOG_APPEND_TIME;
-    struct nats_view_record view = {
-        .offset = header->base_offset + record->offset_delta,
-        .timestamp_ms = is_append_time ? header->max_timestamp_ms
-                                       : header->base_timestamp_ms + record->timestamp_delta_ms,
-        .record = record,
-        .size_max = sending->home->config->payload_size_max,
+    struct sent sent = {
+        .view =
+            {
+                .offset = header->base_offset + record->offset_delta,
+                .timestamp_ms = is_append_time
+                                    ? header->max_timestamp_ms
+                                    : header->base_timestamp_ms + record->timestamp_delta_ms,
+                .record = record,
+                .size_max = sending->home->config->payload_size_max,
+            },
     };
-    struct nats_view_message text;
-    char sizes[2][24];
-    nats_view_message_measure(&view, &text);
-    size_t head = (size_t)snprintf(sizes[0], sizeof(sizes[0]), "%zu", text.header_size);
-    size_t whole = (size_t)snprintf(sizes[1], sizeof(sizes[1]), "%zu", text.size);
-    size_t before = reader->subject_size + head + whole;
-    uint8_t *at = room(sending, before + text.size + 2);
-    if (!at)
-        return false;
-    memcpy(at, reader->subject, reader->subject_size);
-    memcpy(at + reader->subject_size, sizes[0], head);
-    memcpy(at + reader->subject_size + head, sizes[1], whole);
-    nats_view_message_write(&view, &text, at + before);
-    struct nats_message message = {
-        .subject = slice_make(at, reader->subject_size),
-        .header_text = slice_make(at + reader->subject_size, head),
-        .size_text = slice_make(at + reader->subject_size + head, whole),
-        .header_size = (uint32_t)text.header_size,
-        .payload = {sending->buf, (uint32_t)(sending->used + before), (uint32_t)text.size},
-    };
-    sending->used += (uint32_t)(before + text.size + 2);
-    sending->size += text.size;
-    (void)nats_publish_spread(sending->home, &message);
-    sending->met_full |= message.met_full;
-    return true;
+    struct slice bound = broker_subject_bound(&sending->place, record);
+    bool is_due = bound.data && sending->bound_is_wanted &&
+                  !(header->attributes & BATCH_DELIVERED) &&
+                  is_matched(sending->home->interest, bound);
+    if (is_due) {
+        sent.subject = bound;
+        sent.view.subject = bound;
+        if (!send_as(sending, &sent))
+            return false;
+    }
+    if (!sending->view_is_wanted)
+        return true;
+    sent.subject = slice_make(reader->subject, reader->subject_size);
+    sent.also = bound;
+    sent.view.subject = SLICE_NULL;
+    return send_as(sending, &sent);
+}
+
+static bool is_slow(const struct sending *sending)
+{
+    const struct nats_source *source = &sending->reader->source;
+    return source->met_full || source->parcels_out > NATS_PARCELS_OUT_MAX;
 }
 
 static bool must_pause(const struct sending *sending)
 {
-    bool is_slow = sending->met_full || sending->home->view_met_full ||
-                   sending->home->view_parcels_out > NATS_PARCELS_OUT_MAX;
-    return sending->size >= (size_t)(is_slow ? SEND_FULL_SIZE : SEND_ROUND_SIZE);
+    return sending->size >= (size_t)(is_slow(sending) ? SEND_FULL_SIZE : SEND_ROUND_SIZE);
 }
 
 /* NATS_LIVE_MORE: all of the batch was sent. */
@@ -105,8 +154,9 @@ static enum nats_live_result send_batch(struct sending *sending, struct slice ba
         err = batch_check_records(header, records);
     if (err) {
         log_error(sending->home->nats->options.logger, "nats",
-                  "records of %.*s from offset %lld are not sent: %s", (int)reader->subject_size,
-                  (const char *)reader->subject, (long long)header->base_offset, err_text(err));
+                  "records of topic %.*s partition %d from offset %lld are not sent: %s",
+                  (int)reader->topic->name.size, (const char *)reader->topic->name.data,
+                  reader->partition, (long long)header->base_offset, err_text(err));
         return NATS_LIVE_MORE;
     }
     while (record_next(&records, &record) == ERR_OK) {
@@ -136,32 +186,48 @@ static enum nats_live_result send_chunk(struct sending *sending, struct slice by
     return NATS_LIVE_MORE;
 }
 
+static void sending_end(struct sending *sending)
+{
+    struct nats_core *home = sending->home;
+    codec_output_deinit(&sending->scratch);
+    buf_unref(sending->buf);
+    if (home->parcels_open > 0) {
+        nats_announce_flush(home);
+        nats_parcel_flush(home);
+    }
+}
+
 enum nats_live_result nats_view_send_batches(struct nats_core *home, struct nats_reader *reader)
 {
     const struct broker_read *read = &reader->read;
-    struct sending sending = {.home = home, .reader = reader};
-    enum nats_live_result result = NATS_LIVE_MORE;
-    if (!is_wanted(home, reader))
+    const struct broker_topic *topic = reader->topic;
+    struct slice subject = slice_make(reader->subject, reader->subject_size);
+    struct sending sending = {
+        .home = home,
+        .reader = reader,
+        .place = {.prefix = home->nats->view_prefix, .topic = topic->name},
+        .view_is_wanted = subject.size > 0 && is_matched(home->view_interest, subject),
+        .bound_is_wanted = nats_bound_is_wanted(home, topic),
+    };
+    if (topic->binding) {
+        sending.place.bound = topic->binding->filters;
+        sending.place.bound_count = topic->binding->count;
+    }
+    if (!sending.view_is_wanted && !sending.bound_is_wanted)
         return NATS_LIVE_NOBODY;
     if (read->store.size == 0) {
         reader->offset = MAX(reader->offset, read->last_stable);
         return NATS_LIVE_END;
     }
-    home->view_met_full = false;
+    enum nats_live_result result = NATS_LIVE_MORE;
+    reader->source.met_full = false;
     codec_output_init(&sending.scratch, SEND_DECODED_MAX);
     for (unsigned i = 0; result == NATS_LIVE_MORE && i < read->store.chunk_count; i++)
         result = send_chunk(&sending, buf_range_slice(read->store.chunks[i].bytes));
-    codec_output_deinit(&sending.scratch);
-    buf_unref(sending.buf);
-    if (home->parcels_open > 0) {
-        nats_announce_flush(home);
-        nats_parcel_flush(home);
-    }
+    sending_end(&sending);
     if (result == NATS_LIVE_MORE)
         reader->offset = MAX(reader->offset, read->store.offset_next);
-    bool is_slow =
-        sending.met_full || home->view_met_full || home->view_parcels_out > NATS_PARCELS_OUT_MAX;
-    return result == NATS_LIVE_PAUSE && !is_slow && sending.size > 0 ? NATS_LIVE_MORE
-           : is_slow                                                 ? NATS_LIVE_PAUSE
-                                                                     : result;
+    if (is_slow(&sending))
+        return NATS_LIVE_PAUSE;
+    return result == NATS_LIVE_PAUSE && sending.size > 0 ? NATS_LIVE_MORE : result;
 }

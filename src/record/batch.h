@@ -36,6 +36,8 @@ enum batch_attributes {
     BATCH_TRANSACTIONAL = 0x10,
     BATCH_CONTROL = 0x20,
     BATCH_DELETE_HORIZON = 0x40,
+    /* Not Kafka's, whose readers ignore it: subscribers got the records as they were published. */
+    BATCH_DELIVERED = 0x4000,
 };
 
 struct batch_header {

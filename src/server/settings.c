@@ -252,7 +252,7 @@ const char *server_settings_help(void)
            "      --check FILE   say whether the configuration FILE is right, and leave\n"
            "      --data DIR     keep all logs below DIR (./leat-data)\n"
            "      --listen ADDR  listen for Kafka clients on ADDR (127.0.0.1:9092); again for "
-           "more\n"
+           "more; none: do not\n"
            "      --nats-listen ADDR  listen for NATS clients on ADDR (127.0.0.1:4222); none: do "
            "not\n"
            "      --cores N      use N cores (0: all)\n"
@@ -392,6 +392,18 @@ static enum err apply_file(struct load *load)
 
 /* --- all together ----------------------------------------------------------------------------- */
 
+/* A lock on one door of two over the same log is none. */
+static enum err check_doors(const struct server_settings *settings, struct diag *diag)
+{
+    if (!settings->has_nats || settings->kafka_listener_count == 0 || settings->kafka_anonymous ||
+        !nats_config_needs_login(settings->nats))
+        return ERR_OK;
+    diag_set(diag, "NATS clients must say who they are (authorization), but Kafka clients cannot "
+                   "yet and would reach the same data: say kafka { anonymous: true } where that "
+                   "is meant, or take Kafka's listeners away with kafka { listen: none }");
+    return ERR_INVALID;
+}
+
 enum err server_settings_load(struct server_settings *settings,
                               const struct server_settings_input *input, struct diag *diag)
 {
@@ -425,7 +437,9 @@ enum err server_settings_load(struct server_settings *settings,
     if (!err && (load.nats_user.data || load.nats_password.data || load.nats_token.data))
         err = server_settings_nats_login(settings, load.nats_user, load.nats_password,
                                          load.nats_token, diag);
-    return err ? err : server_settings_nats_finish(settings, diag);
+    if (!err)
+        err = server_settings_nats_finish(settings, diag);
+    return err ? err : check_doors(settings, diag);
 }
 
 void server_settings_deinit(struct server_settings *settings)

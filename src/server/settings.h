@@ -34,6 +34,7 @@ struct server_settings {
     enum log_level log_level;
     struct server_address *kafka_listeners;
     size_t kafka_listener_count;
+    bool kafka_anonymous; /* Kafka clients are not asked who they are although NATS's are */
     const char *kafka_advertised_host; /* NULL: the address that the client dialled */
     uint16_t kafka_advertised_port;
     bool has_nats;

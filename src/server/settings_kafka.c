@@ -106,6 +106,8 @@ enum err server_settings_kafka_listen(struct server_settings *settings, struct s
                                       struct diag *diag)
 {
     settings->kafka_listener_count = 0;
+    if (slice_equal_text(text, "none"))
+        return ERR_OK;
     return server_settings_kafka_listen_more(settings, text, diag);
 }
 
@@ -292,9 +294,21 @@ static enum err apply_setting(struct walk *walk, size_t index, const struct othe
     return ERR_OK;
 }
 
+static enum err apply_anonymous(struct walk *walk, const struct server_conf_value *value)
+{
+    bool truth = value->type == SERVER_CONF_BOOL && value->boolean;
+    if (value->type != SERVER_CONF_BOOL &&
+        (value->type != SERVER_CONF_STRING || !text_parse_bool(value->text, &truth)))
+        return server_conf_complain(walk->diag, &value->place, "anonymous is true or false");
+    walk->settings->kafka_anonymous = truth;
+    return ERR_OK;
+}
+
 static enum err apply_pair(struct walk *walk, const struct server_conf_pair *pair)
 {
     const struct server_conf_value *value = &pair->value;
+    if (server_conf_key_equal(pair->key, "anonymous"))
+        return apply_anonymous(walk, value);
     if (server_conf_key_equal(pair->key, "listen") || server_conf_key_equal(pair->key, "listeners"))
         return apply_listen(walk, value);
     if (server_conf_key_equal(pair->key, "advertised.listeners"))

@@ -113,7 +113,7 @@ static void test_users(void **state)
                             "users: [ {user: a, pass: x}\n"
                             "{user: b, password: y, permissions: {subscribe: [\"s q\", t],\n"
                             "publish: {deny: [n.>]}, allow_responses: {max: 5, ttl: \"1m\"}}} ] }\n"
-                            "no_auth_user: a");
+                            "no_auth_user: a, kafka { anonymous: true }");
     assert_int_equal(config->auth_timeout_ms, 1500);
     assert_int_equal(config->user_count, 2);
     assert_ptr_equal(config->no_auth_user, &config->users[0]);
@@ -147,12 +147,31 @@ static void test_refused(void **state)
     assert_refused("accounts {}", "not implemented");
 }
 
+/* Two doors to one log: who locks one hears of the other. */
+static void test_kafka_is_not_left_open_by_chance(void **state)
+{
+    struct fixture fixture;
+    assert_refused("authorization {token: t}", "kafka { anonymous: true }");
+    assert_refused("authorization {user: a, password: b}\nkafka { anonymous: false }", "anonymous");
+    assert_refused("authorization {token: t}\nkafka { listen: 9093 }", "anonymous");
+    assert_refused("kafka { anonymous: 2 }", "true or false");
+    (void)load_file(&fixture, "authorization {token: t}\nkafka { anonymous: true }");
+    assert_int_equal(fixture.settings.kafka_listener_count, 1);
+    server_settings_deinit(&fixture.settings);
+    (void)load_file(&fixture, "authorization {token: t}\nkafka { listen: none }");
+    assert_int_equal(fixture.settings.kafka_listener_count, 0);
+    server_settings_deinit(&fixture.settings);
+    fixture.file = "authorization {token: t}";
+    assert_int_equal(load(&fixture, "/usr/bin/nats-server"), ERR_OK);
+    server_settings_deinit(&fixture.settings);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_view),
         cmocka_unit_test(test_where),   cmocka_unit_test(test_users),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_kafka_is_not_left_open_by_chance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,7 @@ authorization {{
         {{ user: guest, password: g }}
     ]
 }}
+kafka {{ anonymous: true }}
 """
 
 
@@ -41,7 +42,7 @@ class AuthCase(case.ServerCase):
 
 
 class Token(AuthCase):
-    config = 'authorization { token: "t0k" }'
+    config = 'authorization { token: "t0k" }\nkafka { anonymous: true }'
 
     def test_token(self):
         self.assertTrue(self.client(connect=False).info["auth_required"])

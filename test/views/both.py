@@ -22,7 +22,8 @@ class Publisher:
 
     def __init__(self, client):
         self.client = client
-        client.send(b"SUB _INBOX.me 1\r\n")
+        self.inbox = f"_INBOX.{next(case.names)}"
+        client.send(f"SUB {self.inbox} 1\r\n".encode())
         client.flush()
 
     def send(self, subject, payload, lines=None, reply=""):
@@ -35,12 +36,12 @@ class Publisher:
                              payload + b"\r\n")
 
     def ask(self, subject, payload, lines=None):
-        self.send(subject, payload, lines, "_INBOX.me")
+        self.send(subject, payload, lines, self.inbox)
         return self.answer()
 
     def answer(self):
         line, payload = self.client.message()
-        assert line.startswith(b"MSG _INBOX.me 1 "), line
+        assert line.startswith(f"MSG {self.inbox} 1 ".encode()), line
         return json.loads(payload)
 
 
@@ -114,7 +115,8 @@ class NatsToKafka(ViewsCase):
         self.create(topic, 4)
         publisher = self.publisher()
         for i in range(3000):
-            publisher.send("kafka." + topic, b"%d " % i * 100, reply="_INBOX.me" if i % 3 else "")
+            reply = publisher.inbox if i % 3 else ""
+            publisher.send("kafka." + topic, b"%d " % i * 100, reply=reply)
         answers = [publisher.answer() for _ in range(2000)]
         self.assertEqual([a["offset"] for a in answers], [i for i in range(3000) if i % 3])
         self.assertEqual(len({a["partition"] for a in answers}), 1)
@@ -182,9 +184,9 @@ class NatsToKafka(ViewsCase):
         self.create(topic, 1, **{"message.timestamp.before.max.ms": "1000"})
         publisher = self.publisher()
         publisher.client.send(b"")
-        publisher.send("kafka." + topic, b"a", None, "_INBOX.me")
-        publisher.send("kafka." + topic, b"b", ["Leat-Timestamp: 5"], "_INBOX.me")
-        publisher.send("kafka." + topic, b"c", None, "_INBOX.me")
+        publisher.send("kafka." + topic, b"a", None, publisher.inbox)
+        publisher.send("kafka." + topic, b"b", ["Leat-Timestamp: 5"], publisher.inbox)
+        publisher.send("kafka." + topic, b"c", None, publisher.inbox)
         answers = [publisher.answer() for _ in range(3)]
         self.assertEqual(sorted("error" in a for a in answers), [False, False, True])
         self.assertEqual([m.value() for m in self.read(topic, 2)], [b"a", b"c"])
@@ -202,9 +204,11 @@ class NatsToKafka(ViewsCase):
 
 
 def parse(message):
-    """(subject, header lines, payload) of an HMSG."""
+    """(subject, header lines, payload) of a message."""
     line, whole = message
     words = line.split()
+    if words[0] == b"MSG":
+        return words[1].decode(), [], whole
     assert words[0] == b"HMSG", line
     size = int(words[-2])
     head, payload = whole[:size], whole[size:]
@@ -441,6 +445,7 @@ authorization {
       publish: {deny: "kafka.secret"}, subscribe: {deny: "kafka.secret.0"}}}
   ]
 }
+kafka { anonymous: true }
 """
 
     def login(self, user):
