@@ -67,14 +67,21 @@ static void add_value(const struct cli_doc *doc, const struct cli_doc_style *sty
     }
 }
 
-/* "log_start" gives "log start"; units at the end are said by the value. */
-static void add_title(const struct cli_doc *doc, bool upper, struct text *out)
+/* Units at the end of a name are said by the value. */
+static size_t title_size(const struct cli_doc *doc)
 {
     size_t size = strlen(doc->name);
     if (doc->kind == CLI_DOC_BYTES && size > 6)
-        size -= strlen("_bytes");
-    else if ((doc->kind == CLI_DOC_TIME || doc->kind == CLI_DOC_DURATION) && size > 3)
-        size -= strlen("_ms");
+        return size - strlen("_bytes");
+    if ((doc->kind == CLI_DOC_TIME || doc->kind == CLI_DOC_DURATION) && size > 3)
+        return size - strlen("_ms");
+    return size;
+}
+
+/* "log_start" gives "log start" or "LOG-START". */
+static void add_title(const struct cli_doc *doc, bool upper, struct text *out)
+{
+    size_t size = title_size(doc);
     for (size_t i = 0; i < size; i++) {
         char c = doc->name[i];
         if (c == '_')
@@ -193,7 +200,7 @@ static void add_record(const struct cli_doc *record, const struct cli_doc_style 
     size_t width = 0;
     for (const struct cli_doc *member = record->first; member; member = member->next)
         if (is_shown(member, style) && !is_section(member))
-            width = MAX(width, strlen(member->name));
+            width = MAX(width, title_size(member));
     bool first = true;
     for (const struct cli_doc *member = record->first; member; member = member->next) {
         if (!is_shown(member, style) || is_section(member))
