@@ -118,7 +118,7 @@ static enum err check_batch(struct store_log *log, struct store_append *append,
     /* verified before the transaction ended does not count (KIP-890) */
     int64_t marker_offset = producers_marker_offset(&log->producers, header->producer_id);
     if (append->is_verified && marker_offset < append->verify_end)
-        return err;
+        return err ? err : transactions_check_room(log->transactions);
     append->verify_end = log->end;
     return ERR_UNVERIFIED;
 }
@@ -140,7 +140,7 @@ enum err log_batch_known(struct store_log *log, const struct batch_header *heade
         enum err err =
             producers_add_marker(&log->producers, header, marker->coordinator_epoch, now_ms);
         if (err == ERR_OK && log->transactions)
-            err = transactions_end(log->transactions, header, marker);
+            transactions_end(log->transactions, header, marker);
         return err;
     }
     enum err err = producers_add(&log->producers, header, now_ms);
@@ -158,7 +158,7 @@ struct transactions *log_transactions_new(struct store_log *log)
     uint64_t seed;
     struct os *os = log->store->os;
     os->ops->random(os, &seed, sizeof(seed));
-    return transactions_new(seed);
+    return transactions_new(seed, reactor_budget(log->store->options.reactor));
 }
 
 static void stamp(struct store_log *log, struct store_append *append)

@@ -4,6 +4,12 @@
 // A transaction stays on the list `open` until its marker is committed, so that going back to what
 // is committed only has to take the marker from it again. The last stable offset is the first
 // offset of the oldest whose marker readers cannot know of yet.
+//
+// Aborted transactions are kept in memory and, at about ten bytes each, in the log's checkpoint,
+// not in a file a segment as Kafka's .txnindex: they are rare, a start then finds them where it
+// finds everything else of a log, compaction can drop single ones, and a log without transactions
+// pays nothing. What they take is charged to the budget and bounded (TRANSACTIONS_COUNT_MAX): where
+// it is used up no transaction begins, while those that are open can always end.
 #include "store/transactions.h"
 
 #include <stdlib.h>
@@ -15,21 +21,40 @@
  * epoch i16 for each, by first_offset; then the aborted ones (aborted.c). */
 #define TRANSACTIONS_OPEN_SIZE 26
 
+/* What is charged: allocations are somewhat larger than what is in them, arrays and maps up to
+ * twice as large. */
+#define OPEN_COST    (sizeof(struct transactions_open) + 2 * sizeof(struct aborted_entry) + 64)
+#define ABORTED_COST (2 * sizeof(struct aborted_entry))
+
 /* Key of a control record: version i16, type i16; value: version i16, coordinator epoch i32. */
 #define MARKER_KEY_SIZE   4
 #define MARKER_VALUE_SIZE 6
 enum marker_type { MARKER_ABORT, MARKER_COMMIT };
 
-struct transactions *transactions_new(uint64_t seed)
+struct transactions *transactions_new(uint64_t seed, struct budget *budget)
 {
     struct transactions *transactions = calloc(1, sizeof(*transactions));
     if (!transactions)
         return NULL;
     map_init(&transactions->by_id, seed);
+    transactions->budget = budget;
     list_init(&transactions->open);
     list_init(&transactions->ended);
     aborted_init(&transactions->aborted);
     return transactions;
+}
+
+/* Charges what there is now. */
+static void account(struct transactions *transactions)
+{
+    size_t cost = transactions->open_count * OPEN_COST + transactions->aborted.count * ABORTED_COST;
+    if (!transactions->budget || cost == transactions->charged)
+        return;
+    if (cost > transactions->charged)
+        budget_charge_always(transactions->budget, cost - transactions->charged);
+    else
+        budget_release(transactions->budget, transactions->charged - cost);
+    transactions->charged = cost;
 }
 
 static void open_forget(struct transactions *transactions, struct transactions_open *open)
@@ -48,6 +73,7 @@ void transactions_free(struct transactions *transactions)
         open_forget(transactions, LIST_ENTRY(node, struct transactions_open, node));
     map_deinit(&transactions->by_id);
     aborted_deinit(&transactions->aborted);
+    account(transactions);
     free(transactions);
 }
 
@@ -63,6 +89,7 @@ void transactions_forget(struct transactions *transactions, const int64_t *marke
             aborted->entries[kept++] = aborted->entries[i];
     }
     aborted->count = kept;
+    account(transactions);
 }
 
 /* --- rules --- */
@@ -116,10 +143,22 @@ enum err transactions_check_marker(const struct transactions *transactions,
     return strict && header->producer_epoch == open->epoch ? ERR_FENCED : ERR_OK;
 }
 
+enum err transactions_check_room(const struct transactions *transactions)
+{
+    if (!transactions)
+        return ERR_OK;
+    if (transactions->open_count + transactions->aborted.count >= TRANSACTIONS_COUNT_MAX)
+        return ERR_LIMIT;
+    return transactions->budget && budget_permille(transactions->budget) >= 1000 ? ERR_BUSY
+                                                                                 : ERR_OK;
+}
+
 /* --- the course of things --- */
 
 static struct transactions_open *open_add(struct transactions *transactions, int64_t producer_id)
 {
+    if (aborted_reserve(&transactions->aborted, transactions->open_count + 1) != ERR_OK)
+        return NULL;
     struct transactions_open *open = calloc(1, sizeof(*open));
     if (!open)
         return NULL;
@@ -133,6 +172,7 @@ static struct transactions_open *open_add(struct transactions *transactions, int
     }
     list_push_back(&transactions->open, &open->node);
     transactions->open_count++;
+    account(transactions);
     return open;
 }
 
@@ -152,24 +192,17 @@ enum err transactions_add(struct transactions *transactions, const struct batch_
     return ERR_OK;
 }
 
-enum err transactions_end(struct transactions *transactions, const struct batch_header *header,
-                          const struct transactions_marker *marker)
+void transactions_end(struct transactions *transactions, const struct batch_header *header,
+                      const struct transactions_marker *marker)
 {
     struct transactions_open *open =
         map_get_u64(&transactions->by_id, (uint64_t)header->producer_id);
     if (!open)
-        return ERR_OK;
-    if (!marker->commit) {
-        enum err err = aborted_reserve(&transactions->aborted, transactions->abort_count + 1);
-        if (err != ERR_OK)
-            return err;
-        transactions->abort_count++;
-    }
+        return;
     open->is_aborted = !marker->commit;
     open->marker_offset = header->base_offset;
     list_push_back(&transactions->ended, &open->ended);
     map_remove_u64(&transactions->by_id, (uint64_t)header->producer_id);
-    return ERR_OK;
 }
 
 /* The oldest at the time of the marker, but for the one that it ends. */
@@ -196,12 +229,11 @@ void transactions_commit(struct transactions *transactions, int64_t offset)
                                       .first_offset = open->first_offset,
                                       .last_offset = open->marker_offset,
                                       .stable = stable_after(transactions, open)};
-        if (open->is_aborted) {
+        if (open->is_aborted)
             aborted_add(&transactions->aborted, &entry);
-            transactions->abort_count--;
-        }
         open_forget(transactions, open);
     }
+    account(transactions);
 }
 
 enum err transactions_rollback(struct transactions *transactions, int64_t offset)
@@ -216,7 +248,7 @@ enum err transactions_rollback(struct transactions *transactions, int64_t offset
             map_remove_u64(&transactions->by_id, (uint64_t)last->producer_id);
         open_forget(transactions, last);
     }
-    transactions->abort_count = 0;
+    account(transactions);
     struct list *node;
     while ((node = list_pop_front(&transactions->ended))) {
         struct transactions_open *open = LIST_ENTRY(node, struct transactions_open, ended);
@@ -232,8 +264,9 @@ void transactions_truncate_start(struct transactions *transactions, int64_t offs
 {
     struct aborted *aborted = &transactions->aborted;
     aborted_drop(aborted, aborted_find(aborted, offset));
-    if (aborted->count == 0 && transactions->abort_count == 0)
+    if (aborted->count == 0 && transactions->open_count == 0)
         aborted_deinit(aborted);
+    account(transactions);
 }
 
 /* --- what readers need --- */
@@ -369,5 +402,9 @@ enum err transactions_decode(struct transactions *transactions, struct slice byt
         bytes =
             slice_make(bytes.data + TRANSACTIONS_OPEN_SIZE, bytes.size - TRANSACTIONS_OPEN_SIZE);
     }
-    return aborted_decode(&transactions->aborted, bytes);
+    enum err err = aborted_decode(&transactions->aborted, bytes);
+    if (err == ERR_OK)
+        err = aborted_reserve(&transactions->aborted, transactions->open_count);
+    account(transactions);
+    return err;
 }

@@ -2,10 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/budget.h"
 #include "base/map.h"
 #include "record/batch.h"
 #include "store/aborted.h"
 #include "store/store.h"
+
+/* Open and aborted ones of a log together; then none begins before retention or compaction has let
+ * some go. */
+#define TRANSACTIONS_COUNT_MAX (1u << 20)
 
 /* What a control batch says that ends a transaction. */
 struct transactions_marker {
@@ -32,12 +37,13 @@ struct transactions {
     struct list open;       /* transactions_open */
     struct list ended;      /* whose marker is not committed */
     uint32_t open_count;    /* on list open */
-    uint32_t abort_count;   /* on list ended and aborted: there is room for them */
-    struct aborted aborted; /* committed ones */
+    struct aborted aborted; /* committed ones; there is room for all that are open */
+    struct budget *budget;  /* what they take is charged; NULL: nobody counts */
+    size_t charged;
 };
 
-/* NULL: out of memory. */
-struct transactions *transactions_new(uint64_t seed);
+/* budget may be NULL. NULL: out of memory. */
+struct transactions *transactions_new(uint64_t seed, struct budget *budget);
 void transactions_free(struct transactions *transactions);
 
 /* Reads the marker of a whole control batch. ERR_NOT_FOUND: control of another kind; ERR_CORRUPT.
@@ -52,13 +58,14 @@ NODISCARD enum err transactions_check(const struct transactions *transactions,
  * a late one does not end the next transaction: ERR_FENCED. */
 NODISCARD enum err transactions_check_marker(const struct transactions *transactions,
                                              const struct batch_header *header, bool strict);
+/* May one more begin? ERR_LIMIT; ERR_BUSY: the budget is used up. */
+NODISCARD enum err transactions_check_room(const struct transactions *transactions);
 /* The transactional batch was appended; also in replay. ERR_NO_MEMORY: nothing has changed. */
 NODISCARD enum err transactions_add(struct transactions *transactions,
                                     const struct batch_header *header, int64_t now_ms);
 /* The marker was. */
-NODISCARD enum err transactions_end(struct transactions *transactions,
-                                    const struct batch_header *header,
-                                    const struct transactions_marker *marker);
+void transactions_end(struct transactions *transactions, const struct batch_header *header,
+                      const struct transactions_marker *marker);
 /* All below offset is committed: those that ended below it are over. */
 void transactions_commit(struct transactions *transactions, int64_t offset);
 /* What was appended at and after offset is not there; all below is committed. ERR_NO_MEMORY. */
@@ -66,7 +73,8 @@ NODISCARD enum err transactions_rollback(struct transactions *transactions, int6
 /* Aborted ones that end below offset are forgotten. */
 void transactions_truncate_start(struct transactions *transactions, int64_t offset);
 
-/* Aborted ones with these markers (offsets, rising) have no records any more: they are forgotten. */
+/* Aborted ones with these markers (offsets, rising) have no records any more: they are forgotten.
+ */
 void transactions_forget(struct transactions *transactions, const int64_t *markers, size_t count);
 
 /* The open transaction of a producer or NULL. */

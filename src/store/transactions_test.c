@@ -31,7 +31,7 @@ static void end(struct transactions *t, int64_t producer_id, int64_t offset, boo
 {
     struct batch_header header = header_of(producer_id, 0, offset);
     struct transactions_marker marker = {.commit = commit};
-    assert_int_equal(transactions_end(t, &header, &marker), ERR_OK);
+    transactions_end(t, &header, &marker);
 }
 
 static void aborted_are(const struct transactions *t, int64_t from, int64_t to,
@@ -54,7 +54,7 @@ static void aborted_are(const struct transactions *t, int64_t from, int64_t to,
 
 static void nothing_is_stable_behind_the_oldest(void **state)
 {
-    struct transactions *t = transactions_new(1);
+    struct transactions *t = transactions_new(1, NULL);
     assert_int_equal(transactions_stable(NULL, 7), 7);
     assert_int_equal(transactions_stable(t, 7), 7);
     begin(t, 1, 10);
@@ -76,7 +76,7 @@ static void nothing_is_stable_behind_the_oldest(void **state)
 
 static void aborted_ones_are_found_where_they_touch(void **state)
 {
-    struct transactions *t = transactions_new(1);
+    struct transactions *t = transactions_new(1, NULL);
     begin(t, 1, 0);
     begin(t, 2, 5);
     begin(t, 3, 6);
@@ -111,7 +111,7 @@ static void aborted_ones_are_found_where_they_touch(void **state)
 
 static void batches_fit_the_state_of_their_producer(void **state)
 {
-    struct transactions *t = transactions_new(1);
+    struct transactions *t = transactions_new(1, NULL);
     struct batch_header batch = header_of(1, 3, 0), plain = header_of(1, 3, 0);
     struct transactions_marker marker = {.commit = true};
     plain.attributes = 0;
@@ -131,7 +131,7 @@ static void batches_fit_the_state_of_their_producer(void **state)
     assert_int_equal(transactions_check_marker(t, &batch, true), ERR_FENCED);
     batch.producer_epoch = 4;
     assert_int_equal(transactions_check_marker(t, &batch, true), ERR_OK);
-    assert_int_equal(transactions_end(t, &batch, &marker), ERR_OK);
+    transactions_end(t, &batch, &marker);
     assert_int_equal(transactions_check_marker(t, &batch, true), ERR_OK); /* once more */
     assert_int_equal(transactions_check(t, &plain), ERR_OK);
     assert_int_equal(transactions_check(t, &batch), ERR_UNVERIFIED);
@@ -182,7 +182,7 @@ static void markers_are_read(void **state)
 
 static void a_snapshot_that_is_cut_is_corrupt(void **state)
 {
-    struct transactions *t = transactions_new(1), *again;
+    struct transactions *t = transactions_new(1, NULL), *again;
     struct text text;
     text_init(&text);
     assert_int_equal(transactions_encode(NULL, 100, &text), ERR_OK);
@@ -196,11 +196,40 @@ static void a_snapshot_that_is_cut_is_corrupt(void **state)
     transactions_commit(t, 300);
     assert_int_equal(transactions_encode(t, 300, &text), ERR_OK);
     for (size_t cut = 1; cut < text.size; cut++) {
-        again = transactions_new(2);
+        again = transactions_new(2, NULL);
         assert_int_equal(transactions_decode(again, slice_make(text.data, cut)), ERR_CORRUPT);
         transactions_free(again);
     }
     text_deinit(&text);
+    transactions_free(t);
+}
+
+static void what_is_full_begins_nothing_and_ends_everything(void **state)
+{
+    struct budget budget;
+    budget_init(&budget, 1 << 20);
+    struct transactions *t = transactions_new(1, &budget);
+    int64_t offset = 0, producer_id = 1;
+    assert_int_equal(transactions_check_room(NULL), ERR_OK);
+    for (; transactions_check_room(t) == ERR_OK; producer_id++)
+        begin(t, producer_id, offset++);
+    assert_int_equal(transactions_check_room(t), ERR_BUSY);
+    assert_in_range(budget_used(&budget), 1 << 20, (1 << 20) + 1000);
+    for (int64_t id = 1; id < producer_id; id++)
+        end(t, id, offset++, id % 2);
+    transactions_commit(t, offset);
+    assert_int_equal(t->aborted.count, (producer_id - 1) / 2);
+    assert_int_equal(transactions_check_room(t), ERR_OK);
+    budget.size_max = SIZE_MAX / 1000;
+    while (t->aborted.count < TRANSACTIONS_COUNT_MAX) {
+        begin(t, 1, offset++);
+        end(t, 1, offset++, false);
+        transactions_commit(t, offset);
+    }
+    assert_int_equal(transactions_check_room(t), ERR_LIMIT);
+    transactions_truncate_start(t, offset);
+    assert_int_equal(transactions_check_room(t), ERR_OK);
+    assert_int_equal(budget_used(&budget), 0);
     transactions_free(t);
 }
 
@@ -219,6 +248,7 @@ struct event {
 struct model {
     struct transactions *t;
     struct os_fake_random random;
+    struct budget budget;
     struct event events[EVENT_MAX]; /* one an offset */
     int64_t end;
     int64_t committed;
@@ -313,7 +343,7 @@ static void restart(struct model *m)
     text_init(&text);
     assert_int_equal(transactions_encode(m->t, m->committed, &text), ERR_OK);
     transactions_free(m->t);
-    m->t = transactions_new(dice(m, UINT64_MAX));
+    m->t = transactions_new(dice(m, UINT64_MAX), &m->budget);
     m->end = m->committed;
     if (text.size > 0)
         assert_int_equal(transactions_decode(m->t, text_slice(&text)), ERR_OK);
@@ -360,10 +390,12 @@ static void random_work_matches_a_naive_model(void **state)
     for (uint64_t seed = 1; seed <= 40; seed++) {
         struct model *m = calloc(1, sizeof(*m));
         m->random.state = seed * 7919;
-        m->t = transactions_new(seed);
+        budget_init(&m->budget, 1 << 20);
+        m->t = transactions_new(seed, &m->budget);
         for (unsigned i = 0; i < 400; i++)
             step(m);
         transactions_free(m->t);
+        assert_int_equal(budget_used(&m->budget), 0);
         free(m);
     }
 }
@@ -376,6 +408,7 @@ int main(void)
         cmocka_unit_test(batches_fit_the_state_of_their_producer),
         cmocka_unit_test(markers_are_read),
         cmocka_unit_test(a_snapshot_that_is_cut_is_corrupt),
+        cmocka_unit_test(what_is_full_begins_nothing_and_ends_everything),
         cmocka_unit_test(random_work_matches_a_naive_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
