@@ -26,6 +26,8 @@ struct journal_direct {
     int fd;
     int dir_fd; /* -1, or a folder whose entry is new and must be synced too */
     uint64_t offset;
+    uint64_t reserve_offset;   /* space to reserve before */
+    uint64_t reserve_size;     /* 0: none */
     const struct slice *parts; /* of the caller, as the entry */
     unsigned part_count;
 };

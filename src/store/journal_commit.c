@@ -64,6 +64,8 @@ static enum err direct_write(struct journal_commit *commit, struct os *os)
             journal_writer_init(writer, os, direct->fd, direct->offset);
             end = direct->offset;
         }
+        if (direct->reserve_size > 0) /* when it fails the write tells */
+            (void)os->ops->reserve(os, direct->fd, direct->reserve_offset, direct->reserve_size);
         for (unsigned i = 0; i < direct->part_count; i++) {
             journal_writer_add(writer, direct->parts[i]);
             end += direct->parts[i].size;

@@ -112,6 +112,8 @@ void log_destroy(struct store_log *log)
     if (log->home) {
         core_timer_cancel(log->home->core, &log->retain_timer);
         log->home->cached_bytes -= log->tail.cached_bytes;
+        atomic_fetch_sub_explicit(&log->home->unwritten_bytes, log->tail.unwritten_bytes,
+                                  memory_order_relaxed);
         segment_close_all(log);
     }
     list_remove(&log->dirty_node);

@@ -32,6 +32,8 @@
 #define LOG_ENTRY_KEEP_MAX      4096u /* free entries that a core keeps */
 #define LOG_PATH_SIZE           4096u
 #define LOG_SEGMENT_SIZE_MAX    0x7fffffffu
+#define LOG_RESERVE_SIZE_MIN    (256u << 10) /* smaller segments reserve nothing */
+#define LOG_RESERVE_SIZE_MAX    (16u << 20)  /* ahead of what is written */
 
 /* A place in the log's files. */
 struct log_place {
@@ -48,7 +50,8 @@ struct segment_file {
 
 struct segment {
     int64_t base;
-    uint32_t size; /* committed bytes */
+    uint32_t size;     /* committed bytes */
+    uint32_t reserved; /* up to here the disk has been asked for space */
     int64_t first_ms;
     int64_t modified_ms;       /* of a file without batches' timestamps */
     struct index index;        /* complete from index_from on */
@@ -295,8 +298,9 @@ struct log_core {
     uint64_t queue_bytes;
     uint64_t cached_bytes;
     uint64_t cached_bytes_max;
-    struct core_timer compact_timer; /* looks for a log to compact */
-    struct compact_run *compact;     /* one at a time */
+    _Atomic uint64_t unwritten_bytes; /* in the journal, to be in segments: core 0 looks too */
+    struct core_timer compact_timer;  /* looks for a log to compact */
+    struct compact_run *compact;      /* one at a time */
     unsigned job_count;
     unsigned open_max;
     struct core_message drain_message;
@@ -425,6 +429,8 @@ void tail_cache_trim(struct log_core *home);
 /* A buf_pressure_fn of the home's buffers: batches that are in the segments leave the cache. */
 void tail_cache_pressure(void *arg, size_t size);
 void tail_cache_account(struct store_log *log, uint64_t before);
+/* unwritten_bytes was before. */
+void tail_unwritten_account(struct store_log *log, uint64_t before);
 
 /* --- segment.c --- */
 struct segment *segment_find(const struct store_log *log, int64_t base);
@@ -440,6 +446,14 @@ void segment_file_set(struct store_log *log, struct segment *segment,
                       struct segment_file *take_file);
 void segment_touch(struct store_log *log, struct segment *segment);
 void segment_close_all(struct store_log *log);
+/* Space to be reserved before a write from position to end; size 0: none. It is taken as reserved:
+ * a reservation that fails leaves it to the write to find out. */
+struct segment_space {
+    uint32_t offset;
+    uint32_t size;
+};
+struct segment_space segment_reserve(const struct store_log *log, struct segment *segment,
+                                     uint32_t position, uint32_t end);
 /* The file that the segment had is closed when its readers are done. Takes the reference. */
 void segment_file_replace(struct store_log *log, struct segment *segment,
                           struct segment_file *take_file);

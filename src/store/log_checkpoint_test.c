@@ -138,12 +138,86 @@ static void drain_without_time(void **state)
     log_fixture_free(f);
 }
 
+static uint64_t used_bytes(const struct log_fixture *f)
+{
+    struct os_space space;
+    assert_int_equal(f->os->ops->space(f->os, "/data", &space), 0);
+    return (64u << 20) - space.free_bytes;
+}
+
+/* Large segments take space before they are written, and give back what is left of it. */
+static void space_ahead(void **state)
+{
+    struct log_fixture *f = log_fixture_new(1);
+    f->config.segment_size_bytes = 1 << 20;
+    f->options.journal_size_max_bytes = 64 << 20;
+    os_fake_capacity_set(f->fake, 64 << 20);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    struct log_fixture_batch batch = {.count = 1, .size = 100000, .seed = 1};
+    checkpoint_all(f);
+    uint64_t before = used_bytes(f);
+    for (unsigned i = 0; i < 6; i++)
+        log_fixture_put(f, 0, &batch);
+    log_fixture_turns(f, 20);
+    const struct segment *first = f->logs[0]->segments[0];
+    assert_true(first->reserved > 600000 && first->reserved <= 1 << 20);
+    assert_true(used_bytes(f) - before >= first->reserved);
+    for (unsigned i = 0; i < 6; i++)
+        log_fixture_put(f, 0, &batch);
+    checkpoint_all(f);
+    assert_true(first->is_cut);
+    struct os_stat stat;
+    char path[LOG_PATH_SIZE];
+    segment_path(f->logs[0], 0, ".log", path);
+    assert_int_equal(f->os->ops->stat(f->os, path, &stat), 0);
+    assert_int_equal(stat.size_bytes, first->size);
+    uint64_t cut = used_bytes(f);
+    int fd = f->os->ops->open(f->os, path, OS_OPEN_WRITE);
+    assert_int_equal(f->os->ops->truncate(f->os, fd, first->size), 0);
+    f->os->ops->close(f->os, fd);
+    assert_int_equal(used_bytes(f), cut); /* there was nothing left to give back */
+    log_fixture_free(f);
+}
+
+/* With so many bytes free above the floor: is the disk full? */
+static bool is_full_with(struct log_fixture *f, uint64_t bytes)
+{
+    struct os_space space;
+    os_fake_capacity_set(f->fake, 64 << 20);
+    assert_int_equal(f->os->ops->space(f->os, "/data", &space), 0);
+    uint64_t used = (64u << 20) - space.free_bytes;
+    os_fake_capacity_set(f->fake, used + f->options.free_space_min_bytes + bytes);
+    os_fake_advance(f->fake, 2 * LOG_SPACE_CHECK_NS);
+    log_fixture_turns(f, 3);
+    return store_is_full(f->store);
+}
+
+/* What waits in the journal for its segment is promised its space. */
+static void space_for_what_waits(void **state)
+{
+    struct log_fixture *f = log_fixture_new(1);
+    f->config.segment_size_bytes = 1 << 20;
+    f->options.journal_size_max_bytes = 64 << 20;
+    f->options.free_space_min_bytes = 100000;
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    assert_false(is_full_with(f, 50000));
+    struct log_fixture_batch batch = {.count = 1, .size = 100000, .seed = 1};
+    os_fake_capacity_set(f->fake, 64 << 20);
+    log_fixture_put(f, 0, &batch);
+    assert_true(is_full_with(f, 50000));
+    assert_false(is_full_with(f, 150000));
+    os_fake_capacity_set(f->fake, 64 << 20);
+    checkpoint_all(f);
+    assert_false(is_full_with(f, 50000));
+    log_fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_sync_for_many),
-        cmocka_unit_test(sync_fails),
-        cmocka_unit_test(drain_without_time),
+        cmocka_unit_test(one_sync_for_many),    cmocka_unit_test(sync_fails),
+        cmocka_unit_test(drain_without_time),   cmocka_unit_test(space_ahead),
+        cmocka_unit_test(space_for_what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

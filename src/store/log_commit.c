@@ -142,7 +142,8 @@ void log_extent_free(struct log_entry *entry, struct list *queue)
 }
 
 /* The batches' headers, then the bytes of the first and the last block that are not whole. */
-static void extent_fill(struct log_entry *entry, const struct log_head *head)
+static void extent_fill(struct log_entry *entry, const struct log_head *head,
+                        struct segment_space space)
 {
     struct log_extent *extent = entry->extent;
     struct journal_direct *direct = &extent->direct;
@@ -157,6 +158,8 @@ static void extent_fill(struct log_entry *entry, const struct log_head *head)
     *direct = (struct journal_direct){.fd = extent->file->file.fd,
                                       .dir_fd = -1,
                                       .offset = head->position,
+                                      .reserve_offset = space.offset,
+                                      .reserve_size = space.size,
                                       .parts = extent->parts,
                                       .part_count = entry->batch_count};
     log_head_put(entry->head, head);
@@ -190,7 +193,8 @@ static bool make_extent(struct log_entry *entry, struct segment *segment)
     head_fill(entry, &head);
     head.carry_size = carry_size;
     head.trail_size = trail_size;
-    extent_fill(entry, &head);
+    extent_fill(entry, &head,
+                segment_reserve(log, segment, head.position, head.position + head.size));
     return true;
 }
 
@@ -341,8 +345,9 @@ static void data_committed(struct store_log *log, struct log_entry *entry)
     }
     segment->first_ms = entry->place.first_ms;
     segment->size = entry->place.size;
-    uint64_t before = log->tail.cached_bytes;
+    uint64_t before = log->tail.cached_bytes, unwritten = log->tail.unwritten_bytes;
     tail_commit(&log->tail, entry->batch_count);
+    tail_unwritten_account(log, unwritten);
     tail_cache_account(log, before);
 }
 

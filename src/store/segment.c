@@ -154,6 +154,19 @@ void segment_close_all(struct store_log *log)
         segment_close(log, log->segments[i]);
 }
 
+struct segment_space segment_reserve(const struct store_log *log, struct segment *segment,
+                                     uint32_t position, uint32_t end)
+{
+    if (end <= segment->reserved || end < LOG_RESERVE_SIZE_MIN)
+        return (struct segment_space){0, 0};
+    uint32_t from = MAX(segment->reserved, position);
+    uint32_t limit = MAX(log->config->segment_size_bytes, end);
+    /* as much again as there is: many small logs do not take the disk */
+    uint64_t target = (uint64_t)end + MIN(end, LOG_RESERVE_SIZE_MAX);
+    segment->reserved = (uint32_t)MIN(target, limit);
+    return (struct segment_space){from, segment->reserved - from};
+}
+
 int segment_open_path(struct os *os, const char *dir, const char *path, bool create)
 {
     unsigned flags = OS_OPEN_READ | OS_OPEN_WRITE;

@@ -28,8 +28,12 @@ static void space_run(struct core_work *work)
     struct store *store = space->store;
     struct os_space found;
     int error = store->os->ops->space(store->os, store->dir, &found);
+    /* what only the journal holds so far needs room in the segments */
+    uint64_t needed = store->options.free_space_min_bytes;
+    for (unsigned i = 0; i < store->core_count; i++)
+        needed += atomic_load_explicit(&store->cores[i].unwritten_bytes, memory_order_relaxed);
     if (error == 0)
-        space->is_full = found.free_bytes < store->options.free_space_min_bytes;
+        space->is_full = found.free_bytes < needed;
 }
 
 static void space_done(struct core *core, struct core_work *work)

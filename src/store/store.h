@@ -19,7 +19,7 @@ struct store_options {
     size_t direct_size_min_bytes; /* bytes of one log in one commit that bypass the journal; default
                                      1 MiB */
     size_t cache_size_max_bytes;  /* tail cache of all cores */
-    uint64_t free_space_min_bytes; /* appends stop below it (P7) */
+    uint64_t free_space_min_bytes; /* appends stop below it (P7) and what is yet to be written */
     unsigned open_files_max;       /* LRU of segment descriptors */
     unsigned sync_together_min;    /* checkpoints at a time that share one sync; 0: 16 */
     int64_t compact_backoff_ms;    /* between two looks for a log to compact; 0: never */

@@ -171,6 +171,12 @@ void tail_cache_account(struct store_log *log, uint64_t before)
     tail_cache_trim(home);
 }
 
+void tail_unwritten_account(struct store_log *log, uint64_t before)
+{
+    atomic_fetch_add_explicit(&log->home->unwritten_bytes, log->tail.unwritten_bytes - before,
+                              memory_order_relaxed);
+}
+
 static void tail_cache_shrink(struct log_core *home, uint64_t bytes_max)
 {
     while (home->cached_bytes > bytes_max && !list_empty(&home->cache)) {

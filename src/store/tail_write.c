@@ -120,8 +120,20 @@ enum err tail_write_file(struct log_write *write, struct write_segment *segment)
     return ERR_NO_MEMORY;
 }
 
+static void space_reserve(struct log_write *write)
+{
+    struct os *os = write->os;
+    for (uint32_t i = 0; i < write->segment_count; i++) {
+        const struct write_segment *segment = &write->segments[i];
+        if (segment->space.size > 0) /* when it fails the write tells */
+            (void)os->ops->reserve(os, segment->file->file.fd, segment->space.offset,
+                                   segment->space.size);
+    }
+}
+
 static enum err items_write(struct log_write *write)
 {
+    space_reserve(write);
     struct iovec parts[WRITE_PART_MAX];
     uint32_t i = 0;
     while (i < write->item_count) {
@@ -182,7 +194,8 @@ static enum err segment_end(struct log_write *write, struct write_segment *segme
     int error = 0;
     if (segment->is_cut) {
         error = os->ops->fstat(os, segment->file->file.fd, &stat);
-        if (error == 0 && stat.size_bytes > segment->size)
+        /* also of the right size: what was reserved behind it goes back */
+        if (error == 0 && stat.size_bytes >= segment->size)
             error = os->ops->truncate(os, segment->file->file.fd, segment->size);
         if (error == 0 && segment->offsets.size > 0) {
             index_write(write, segment, ".index", &segment->offsets);
@@ -261,8 +274,9 @@ void tail_write_finish(struct log_write *write)
     log->home->job_count--;
     marks_set(write);
     if (err == ERR_OK) {
-        uint64_t before = log->tail.cached_bytes;
+        uint64_t before = log->tail.cached_bytes, unwritten = log->tail.unwritten_bytes;
         tail_written(&log->tail, write->number);
+        tail_unwritten_account(log, unwritten);
         tail_cache_account(log, before);
     } else if (err != ERR_DISK_FULL && err != ERR_NO_MEMORY) {
         log_offline(log, write->is_sync_failed ? "a sync of a segment failed"
@@ -282,6 +296,12 @@ static enum err item_add(struct log_write *write, const struct tail_batch *batch
     CHECK(segment);
     struct write_segment *into = tail_write_segment(write, segment);
     into->is_written = true;
+    struct segment_space space =
+        segment_reserve(write->log, segment, batch->position, batch->position + batch->bytes.size);
+    if (space.size > 0 && into->space.size == 0)
+        into->space = space;
+    else if (space.size > 0)
+        into->space.size = space.offset + space.size - into->space.offset;
     segment->is_dirty = true;
     buf_ref(batch->bytes.buf);
     write->items[write->item_count++] =

@@ -13,7 +13,8 @@ struct write_segment {
     bool want_sync;
     bool want_name;
     bool is_written;
-    struct text offsets; /* index files of a sealed segment */
+    struct segment_space space; /* to be reserved before */
+    struct text offsets;        /* index files of a sealed segment */
     struct text times;
 };
 
