@@ -10,8 +10,26 @@
 /* Every word that a setting of kind TEXT or LIST may have. Values point here, so nobody owns them.
  */
 static const char *const config_words[] = {
-    "CreateTime", "LogAppendTime", "async",  "delete",       "fsync", "gzip",
-    "lz4",        "producer",      "snappy", "uncompressed", "zstd",
+    "CreateTime",
+    "LogAppendTime",
+    "async",
+    "delete",
+    "fsync",
+    "gzip",
+    "lz4",
+    "producer",
+    "snappy",
+    "uncompressed",
+    "zstd",
+    /* of consumer groups */
+    "bidirectional",
+    "disabled",
+    "downgrade",
+    "range",
+    "range,uniform",
+    "uniform",
+    "uniform,range",
+    "upgrade",
 };
 
 const char *broker_config_word(struct slice text)

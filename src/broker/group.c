@@ -20,6 +20,15 @@ static enum group_way enter_group(struct core *core, struct broker_call *call, s
     return way;
 }
 
+/* There is no state of the group for the moment; the call is answered. */
+static bool refuse_void(struct core *core, struct broker_call *call, struct group_entry *entry)
+{
+    if (!entry || broker_group_turn_is_ready(entry))
+        return false;
+    broker_call_finish(core, call, ERR_LOADING);
+    return true;
+}
+
 static bool refuse_no_id(struct core *core, struct broker_call *call, struct slice id)
 {
     if (id.size > 0)
@@ -122,11 +131,13 @@ static void join_serve(struct core *core, struct broker_call *call)
     }
     if (!entry)
         entry = broker_group_entry_new(partition, join->group_id);
-    if (!entry) {
-        join_fail(core, join, ERR_NO_MEMORY);
+    if (!entry || !broker_group_turn_is_ready(entry)) {
+        join_fail(core, join, entry ? ERR_LOADING : ERR_NO_MEMORY);
         return;
     }
-    broker_group_classic_join(&entry->group, join);
+    if (!broker_group_beat_join(entry, join))
+        broker_group_classic_join(&entry->group, join);
+    broker_group_turn_end(entry);
     broker_group_entry_settle(entry);
 }
 
@@ -163,7 +174,14 @@ static void sync_serve(struct core *core, struct broker_call *call)
         broker_call_finish(core, call, entry ? ERR_CLOSED : ERR_MEMBER_UNKNOWN);
         return;
     }
-    broker_group_classic_sync(&entry->group, sync);
+    if (refuse_void(core, call, entry))
+        return;
+    if (entry->consumer)
+        broker_group_turn_answer(entry, call,
+                                 broker_group_consumer_classic_sync(entry->consumer, sync));
+    else
+        broker_group_classic_sync(&entry->group, sync);
+    broker_group_turn_end(entry);
     broker_group_entry_settle(entry);
 }
 
@@ -192,8 +210,13 @@ static void heartbeat_serve(struct core *core, struct broker_call *call)
     if (refuse_no_id(core, call, heartbeat->group_id) ||
         enter_group(core, call, heartbeat->group_id, &entry) == GROUP_WAIT)
         return;
-    enum err err =
-        entry ? broker_group_classic_heartbeat(&entry->group, heartbeat) : ERR_MEMBER_UNKNOWN;
+    if (refuse_void(core, call, entry))
+        return;
+    enum err err = ERR_MEMBER_UNKNOWN;
+    if (entry && entry->consumer)
+        err = broker_group_consumer_classic_heartbeat(entry->consumer, heartbeat);
+    else if (entry)
+        err = broker_group_classic_heartbeat(&entry->group, heartbeat);
     broker_call_finish(core, call, err);
     if (entry)
         broker_group_entry_settle(entry);
@@ -211,13 +234,21 @@ static void leave_serve(struct core *core, struct broker_call *call)
     if (refuse_no_id(core, call, leave->group_id) ||
         enter_group(core, call, leave->group_id, &entry) == GROUP_WAIT)
         return;
-    if (entry)
-        broker_group_classic_leave(&entry->group, leave->leavers, leave->leaver_count);
+    if (refuse_void(core, call, entry))
+        return;
     for (size_t i = 0; i < leave->leaver_count && !entry; i++)
         leave->leavers[i].err = ERR_MEMBER_UNKNOWN;
-    broker_call_finish(core, call, ERR_OK);
-    if (entry)
-        broker_group_entry_settle(entry);
+    if (!entry) {
+        broker_call_finish(core, call, ERR_OK);
+        return;
+    }
+    if (entry->consumer)
+        broker_group_consumer_classic_leave(entry->consumer, leave->leavers, leave->leaver_count);
+    else
+        broker_group_classic_leave(&entry->group, leave->leavers, leave->leaver_count);
+    broker_group_turn_answer(entry, call, ERR_OK);
+    broker_group_turn_end(entry);
+    broker_group_entry_settle(entry);
 }
 
 void broker_group_leave(struct core *core, struct group_leave *leave)
@@ -275,17 +306,30 @@ static void commit_write(struct core *core, struct group_commit *commit, struct 
     broker_call_finish(core, &commit->call, ERR_OK);
 }
 
+static enum err member_check(const struct group_commit *commit, struct group_entry *entry)
+{
+    const struct group_consumer *consumer = entry->consumer;
+    if (!broker_group_turn_is_ready(entry))
+        return ERR_LOADING;
+    if (!consumer)
+        return broker_group_classic_commit_check(&entry->group, commit);
+    const struct consumer_member *member =
+        broker_group_consumer_member_find(consumer, commit->member_id);
+    if (member && !member->is_classic && !commit->knows_epochs)
+        return ERR_UNSUPPORTED;
+    return broker_group_consumer_commit_check(consumer, commit->member_id, commit->generation);
+}
+
 /* Whether it may be written; in a transaction no member need be named, as before KIP-447, and a
  * rebalance under way fences nobody. */
 static enum err commit_check(struct core *core, struct group_commit *commit,
                              struct group_entry *entry)
 {
     if (!commit->transactional_id.data)
-        return broker_group_classic_commit_check(&entry->group, commit);
+        return member_check(commit, entry);
     bool is_named =
         commit->generation >= 0 || commit->member_id.size > 0 || commit->instance_id.data;
-    enum err err =
-        is_named ? broker_group_classic_commit_check(&entry->group, commit) : ERR_OK;
+    enum err err = is_named ? member_check(commit, entry) : ERR_OK;
     if (err && err != ERR_REBALANCE)
         return err;
     return broker_transaction_check(core, commit, (int32_t)entry->partition->index);
@@ -376,13 +420,29 @@ static enum err fetch_all(struct group_fetch *fetch, const struct group_entry *e
     return ERR_OK;
 }
 
+/* A member of the newer protocol may say who it is. */
+static enum err fetch_check(const struct group_fetch *fetch, const struct group_entry *entry)
+{
+    if (!entry || !entry->consumer || (!fetch->member_id.data && fetch->member_epoch < 0))
+        return ERR_OK;
+    const struct consumer_member *member =
+        broker_group_consumer_member_find(entry->consumer, fetch->member_id);
+    if (!member)
+        return ERR_MEMBER_UNKNOWN;
+    if (member->epoch == fetch->member_epoch)
+        return ERR_OK;
+    return member->is_classic ? ERR_GENERATION : ERR_EPOCH_STALE;
+}
+
 static void fetch_serve(struct core *core, struct broker_call *call)
 {
     struct group_fetch *fetch = CONTAINER_OF(call, struct group_fetch, call);
     struct group_entry *entry;
     if (enter_group(core, call, fetch->group_id, &entry) == GROUP_WAIT)
         return;
-    enum err err = fetch->all ? fetch_all(fetch, entry) : ERR_OK;
+    enum err err = fetch_check(fetch, entry);
+    if (!err && fetch->all)
+        err = fetch_all(fetch, entry);
     for (size_t i = 0; i < fetch->offset_count && !fetch->all && !err; i++) {
         struct group_offset *offset = &fetch->offsets[i];
         const struct group_slot *slot =

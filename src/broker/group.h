@@ -138,6 +138,7 @@ struct group_commit {
     struct slice member_id;
     struct slice instance_id;
     int32_t generation;   /* -1 with empty member: only while the group is empty */
+    bool knows_epochs;    /* generation may be the epoch of a member of the newer protocol */
     int64_t retention_ms; /* -1: the default */
     struct group_offset *offsets;
     size_t offset_count;
@@ -171,10 +172,9 @@ struct group_held {
     size_t partition_count;
 };
 struct group_beat {
-    struct broker_call
-        call; /* err: INVALID and ASSIGNOR (diag), NOT_FOUND, MEMBER_UNKNOWN, EPOCH_FENCED,
-                 FENCED (instance), INSTANCE_HELD, GROUP_FULL, REGEX (diag), PROTOCOL (the group
-                 is another kind), GROUP_ID */
+    struct broker_call call; /* err: INVALID and ASSIGNOR (diag), NOT_FOUND, MEMBER_UNKNOWN,
+                                EPOCH_FENCED, FENCED (instance), INSTANCE_HELD, GROUP_FULL, REGEX
+                                (diag), PROTOCOL (the group is another kind), GROUP_ID */
     struct slice group_id;
     struct slice member_id;
     struct slice instance_id; /* this and the following: null: not said */

@@ -59,6 +59,23 @@ void broker_group_classic_kill(struct group *group, enum err err)
     group->deadline_ms = GROUP_NEVER_MS;
 }
 
+void broker_group_classic_reset(struct group *group, enum err err)
+{
+    everyone_remove(group, err);
+    broker_group_member_disown(group, &group->protocol_type);
+    broker_group_member_disown(group, &group->protocol_name);
+    group->state = GROUP_EMPTY;
+    group->previous = GROUP_EMPTY;
+    group->generation = 0;
+    group->leader = NULL;
+    group->join_initial = false;
+    group->member_added = false;
+    group->join_deadline_ms = GROUP_NEVER_MS;
+    group->sync_deadline_ms = GROUP_NEVER_MS;
+    group->deadline_ms = GROUP_NEVER_MS;
+    group->state_since_ms = group->env->wall_ms;
+}
+
 void broker_group_classic_deinit(struct group *group)
 {
     CHECK(group->members.count == 0 && group->pending.count == 0);

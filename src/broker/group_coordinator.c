@@ -25,6 +25,8 @@ void broker_group_coordinator_now(struct groups *groups)
 {
     groups->env.now_ms = (int64_t)(core_now_ns(groups->core) / NS_PER_MS);
     groups->env.wall_ms = core_wall_ms(groups->core);
+    groups->consumer_env.now_ms = groups->env.now_ms;
+    groups->consumer_env.wall_ms = groups->env.wall_ms;
 }
 
 struct groups *broker_group_coordinator(struct core *core)
@@ -53,6 +55,7 @@ struct groups *broker_group_coordinator(struct core *core)
                                      .write = broker_group_write_machine};
     map_init(&groups->by_id, core_random(core));
     list_init(&groups->parked);
+    broker_group_beat_init(groups);
     broker->groups = groups;
     broker_group_coordinator_now(groups);
     return groups;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "broker/group_consumer.h"
 #include "broker/offsets.h"
 #include "broker/replay.h"
 #include "broker/state.h"
@@ -58,12 +59,12 @@ struct group_partition {
     size_t parked_count;
     struct core_timer timer; /* while calls are parked */
     struct replay replay;
-    int64_t offset_next; /* beyond all that is known to be durable */
-    uint64_t log_bytes;  /* of batches in the log */
-    uint64_t live_bytes; /* about what all that counts would take */
-    unsigned writes;     /* under way */
+    int64_t offset_next;  /* beyond all that is known to be durable */
+    uint64_t log_bytes;   /* of batches in the log */
+    uint64_t live_bytes;  /* about what all that counts would take */
+    unsigned writes;      /* under way */
     struct list promises; /* of group_promise.node: durable, in the order of the log */
-    unsigned round;      /* rewrites begun */
+    unsigned round;       /* rewrites begun */
     struct group_rewrite rewrite;
 };
 
@@ -78,8 +79,8 @@ struct group_slot {
     struct list node; /* in entry.slots */
     struct slice key; /* partition (4 bytes), then the topic's name; bytes follow */
     struct group_value *value;
-    int64_t log_offset; /* of the record that value comes from */
-    unsigned pending;   /* writes under way, and promises */
+    int64_t log_offset;   /* of the record that value comes from */
+    unsigned pending;     /* writes under way, and promises */
     struct list promises; /* of group_promise.slot_node, those under way too */
     size_t size;
 };
@@ -95,8 +96,32 @@ struct group_promise {
     int64_t log_offset; /* of its record; -1: not written yet */
 };
 
+/* A place for a record of the newer protocol (group_fact.c). */
+struct group_fact {
+    struct list node;   /* in entry.fact_list */
+    struct slice key;   /* its bytes follow */
+    struct slice value; /* durable; own block; null: none (a write is under way) */
+    int64_t log_offset;
+    unsigned pending; /* writes under way */
+    size_t size;
+};
+
+/* What runs ahead of the log (group_turn.c). */
+struct group_turn {
+    struct group_append *next; /* being filled, or NULL */
+    struct list answers;       /* of broker_call.node: wait for it */
+    struct list sent;          /* wait for the one under way */
+    bool is_sent;              /* one is under way */
+    bool is_void;              /* there is no state in memory until it can be made anew */
+};
+
 struct group_entry {
-    struct group group;
+    struct group group;              /* empty while there is a consumer */
+    struct group_consumer *consumer; /* of the newer protocol, or NULL */
+    struct map facts;                /* key -> struct group_fact */
+    struct list fact_list;
+    struct list *fact_cursor; /* of the rewrite; NULL: at its beginning */
+    struct group_turn turn;
     struct group_partition *partition;
     struct list node;
     struct core_timer timer;
@@ -115,6 +140,9 @@ struct group_entry {
 
 struct groups {
     struct group_env env;
+    struct consumer_env consumer_env;
+    bool can_upgrade; /* group.consumer.migration.policy */
+    bool can_downgrade;
     struct broker *broker;
     struct core *core;
     struct map by_id;
@@ -154,6 +182,9 @@ void broker_group_entry_settle(struct group_entry *entry);
 void broker_group_entry_free(struct group_entry *entry);
 /* Whether a member reads the topic, as far as subscriptions can be read. */
 bool broker_group_entry_is_subscribed(const struct group_entry *entry, struct slice topic);
+/* A group of the newer protocol, empty. NULL: out of memory. */
+struct group_consumer *broker_group_entry_consumer_new(struct group_entry *entry);
+void broker_group_entry_consumer_free(struct group_entry *entry);
 
 /* --- group_slot.c --- */
 struct group_slot *broker_group_slot_find(const struct group_entry *entry, struct slice topic,
@@ -184,6 +215,11 @@ NODISCARD enum err broker_group_write_offset(struct group_append *write, struct 
                                              int32_t partition, const struct offsets_value *value);
 NODISCARD enum err broker_group_write_group(struct group_append *write, bool proposed);
 NODISCARD enum err broker_group_write_tombstone(struct group_append *write);
+/* Whether it says something of the classic group already: it can once. */
+bool broker_group_write_has_group(const struct group_append *write);
+/* A record of the newer protocol; value null: a tombstone. */
+NODISCARD enum err broker_group_write_fact(struct group_append *write, enum consumer_fact kind,
+                                           struct slice name, struct slice value);
 /* The durable metadata once more. */
 NODISCARD enum err broker_group_write_kept(struct group_append *write);
 size_t broker_group_write_size(const struct group_append *write);
@@ -199,8 +235,7 @@ NODISCARD enum err broker_group_write_machine(struct group_env *env, struct grou
 /* --- group_promise.c --- */
 /* Takes the value; NULL: out of memory or budget, the value is freed. The slot stays. */
 struct group_promise *broker_group_promise_new(struct group_entry *entry, struct group_slot *slot,
-                                               struct group_value *take_value,
-                                               int64_t producer_id);
+                                               struct group_value *take_value, int64_t producer_id);
 /* Its record is durable; an older one of the same producer for the same place goes. */
 void broker_group_promise_written(struct group_promise *promise, int64_t log_offset);
 /* Forgets it; its slot may go. */
@@ -218,6 +253,52 @@ bool broker_group_promise_is_before(const struct group_partition *partition, int
 
 /* --- group_load.c --- */
 void broker_group_load_start(struct group_partition *partition);
+/* The group as its durable records say; there is none in memory. */
+NODISCARD enum err broker_group_load_entry(struct group_entry *entry);
+
+/* --- group_fact.c --- */
+/* The one that is there, or a new place. NULL: out of memory. */
+struct group_fact *broker_group_fact_get(struct group_entry *entry, enum consumer_fact kind,
+                                         struct slice name);
+/* One without a name, or NULL. */
+const struct group_fact *broker_group_fact_find(const struct group_entry *entry,
+                                                enum consumer_fact kind);
+/* Takes the value (null: a tombstone); older than what is there: dropped. */
+void broker_group_fact_set(struct group_entry *entry, struct group_fact *fact,
+                           struct slice take_value, int64_t log_offset);
+void broker_group_fact_tidy(struct group_entry *entry, struct group_fact *fact);
+void broker_group_fact_free_all(struct group_entry *entry);
+enum consumer_fact broker_group_fact_kind(const struct group_fact *fact);
+struct slice broker_group_fact_name(const struct group_fact *fact);
+
+/* --- group_turn.c --- */
+void broker_group_turn_init(struct group_entry *entry);
+/* The batch that is being filled; NULL: out of memory. */
+struct group_append *broker_group_turn_write(struct group_entry *entry);
+/* The call ends with err when all that has been written so far is durable. */
+void broker_group_turn_answer(struct group_entry *entry, struct broker_call *call, enum err err);
+/* After everything done to the group: sends what there is. */
+void broker_group_turn_end(struct group_entry *entry);
+/* All that is not durable is void; calls that wait end with err. */
+void broker_group_turn_void(struct group_entry *entry, enum err err);
+/* False: there is no state now, calls come again. */
+bool broker_group_turn_is_ready(struct group_entry *entry);
+bool broker_group_turn_is_idle(const struct group_entry *entry);
+void broker_group_turn_stop(struct group_entry *entry);
+/* consumer_env.record */
+NODISCARD enum err broker_group_turn_record(struct consumer_env *env, void *owner,
+                                            enum consumer_fact fact, struct slice name,
+                                            struct slice value);
+
+/* --- group_beat.c --- */
+/* What coordinator and entry have in common for groups of the newer protocol. */
+void broker_group_beat_init(struct groups *groups);
+/* Where its last member of the newer protocol has gone, the group becomes classic if it may. */
+void broker_group_beat_downgrade(struct group_entry *entry);
+/* A join of the classic protocol where the group is of the newer one; true: it is served. */
+bool broker_group_beat_join(struct group_entry *entry, struct group_join *join);
+/* Its records, and the group, go. */
+NODISCARD enum err broker_group_beat_delete(struct group_entry *entry);
 
 /* --- group_rewrite.c --- */
 void broker_group_rewrite_init(struct group_partition *partition);

@@ -31,11 +31,15 @@ struct group_entry *broker_group_entry_new(struct group_partition *partition, st
     core_timer_init(&entry->timer, entry_timer);
     list_init(&entry->slots);
     list_init(&entry->node);
+    list_init(&entry->fact_list);
     map_init(&entry->offsets, core_random(groups->core));
+    map_init(&entry->facts, core_random(groups->core));
+    broker_group_turn_init(entry);
     enum err err = broker_group_classic_init(&entry->group, &groups->env, id);
     if (err || !map_put(&groups->by_id, entry->group.id, entry, NULL)) {
         broker_group_classic_deinit(&entry->group);
         map_deinit(&entry->offsets);
+        map_deinit(&entry->facts);
         free(entry);
         budget_release(groups->env.budget, sizeof(*entry));
         return NULL;
@@ -48,22 +52,54 @@ void broker_group_entry_free(struct group_entry *entry)
 {
     struct groups *groups = entry->partition->groups;
     core_timer_cancel(groups->core, &entry->timer);
+    broker_group_turn_stop(entry);
+    broker_group_entry_consumer_free(entry);
     broker_group_classic_kill(&entry->group, ERR_CLOSED);
+    broker_group_fact_free_all(entry);
     list_for_each_safe (node, following, &entry->slots)
         broker_group_slot_free(entry, LIST_ENTRY(node, struct group_slot, node));
     map_remove(&groups->by_id, entry->group.id);
     list_remove(&entry->node);
     broker_group_rewrite_keep(entry, SLICE_NULL, INT64_MAX);
     map_deinit(&entry->offsets);
+    map_deinit(&entry->facts);
     broker_group_classic_deinit(&entry->group);
     budget_release(groups->env.budget, sizeof(*entry));
     free(entry);
+}
+
+struct group_consumer *broker_group_entry_consumer_new(struct group_entry *entry)
+{
+    struct groups *groups = entry->partition->groups;
+    CHECK(!entry->consumer);
+    if (!budget_charge(groups->env.budget, sizeof(struct group_consumer)))
+        return NULL;
+    struct group_consumer *consumer = malloc(sizeof(*consumer));
+    if (!consumer) {
+        budget_release(groups->env.budget, sizeof(*consumer));
+        return NULL;
+    }
+    broker_group_consumer_init(consumer, &groups->consumer_env, entry->group.id, entry);
+    entry->consumer = consumer;
+    return consumer;
+}
+
+void broker_group_entry_consumer_free(struct group_entry *entry)
+{
+    if (!entry->consumer)
+        return;
+    broker_group_consumer_deinit(entry->consumer);
+    free(entry->consumer);
+    budget_release(entry->partition->groups->env.budget, sizeof(*entry->consumer));
+    entry->consumer = NULL;
 }
 
 /* --- what its members read --- */
 
 bool broker_group_entry_is_subscribed(const struct group_entry *entry, struct slice topic)
 {
+    if (entry->consumer)
+        return broker_group_consumer_is_subscribed(entry->consumer, topic);
     const struct group *group = &entry->group;
     if (!slice_equal_text(group->protocol_type, "consumer"))
         return false;
@@ -103,6 +139,8 @@ static bool slot_may_go(const struct group_entry *entry, const struct group_slot
     const struct group *group = &entry->group;
     if (!slot->value || slot->pending > 0 || !slot_is_expired(entry, slot))
         return false;
+    if (entry->consumer)
+        return !broker_group_entry_is_subscribed(entry, broker_group_slot_topic(slot));
     if (group->state == GROUP_EMPTY)
         return true;
     return group->state == GROUP_STABLE && slice_equal_text(group->protocol_type, "consumer") &&
@@ -111,8 +149,10 @@ static bool slot_may_go(const struct group_entry *entry, const struct group_slot
 
 static bool entry_is_idle(const struct group_entry *entry)
 {
-    return entry->group.state == GROUP_EMPTY && entry->group.pending.count == 0 &&
-           entry->writes == 0;
+    bool is_empty = entry->consumer
+                        ? entry->consumer->members.count == 0
+                        : entry->group.state == GROUP_EMPTY && entry->group.pending.count == 0;
+    return is_empty && entry->writes == 0 && broker_group_turn_is_idle(entry);
 }
 
 static void entry_check(struct group_entry *entry)
@@ -133,10 +173,13 @@ static void entry_check(struct group_entry *entry)
     }
     if (!err && idle && entry->stored && gone == entry->offsets.count)
         err = broker_group_write_tombstone(write);
+    bool is_over = !err && idle && gone == entry->offsets.count;
     if (err || broker_group_write_is_empty(write))
         broker_group_write_drop(write);
     else
         broker_group_write_send(write, NULL, NULL);
+    if (is_over && entry->consumer && broker_group_beat_delete(entry) == ERR_OK)
+        broker_group_turn_end(entry);
 }
 
 static void entry_timer(struct core *core, struct core_timer *timer)
@@ -147,6 +190,11 @@ static void entry_timer(struct core *core, struct core_timer *timer)
     broker_group_coordinator_now(groups);
     if (entry->group.deadline_ms <= groups->env.now_ms)
         broker_group_classic_expire(&entry->group);
+    if (entry->consumer && entry->consumer->deadline_ms <= groups->env.now_ms) {
+        broker_group_consumer_expire(entry->consumer);
+        broker_group_beat_downgrade(entry);
+        broker_group_turn_end(entry);
+    }
     if (entry->check_ms <= groups->env.now_ms) {
         entry->check_ms = groups->env.now_ms + GROUP_CHECK_MS;
         entry_check(entry);
@@ -159,11 +207,14 @@ void broker_group_entry_settle(struct group_entry *entry)
     struct groups *groups = entry->partition->groups;
     if (entry->partition->load != GROUP_LOADED)
         return;
-    if (entry_is_idle(entry) && !entry->stored && entry->offsets.count == 0) {
+    if (entry_is_idle(entry) && !entry->stored && entry->offsets.count == 0 &&
+        entry->facts.count == 0) {
         broker_group_entry_free(entry);
         return;
     }
     int64_t due_ms = MIN(entry->group.deadline_ms, entry->check_ms);
+    if (entry->consumer)
+        due_ms = MIN(due_ms, entry->consumer->deadline_ms);
     if (due_ms >= entry->timer_ms)
         return; /* the timer looks again when it fires */
     entry->timer_ms = due_ms;

@@ -64,6 +64,27 @@ static enum err load_group(struct group_partition *partition, struct slice id, s
     return err;
 }
 
+/* Of the newer protocol: kept as it is, too. */
+static enum err load_fact(struct group_partition *partition, const struct record *record,
+                          int64_t log_offset)
+{
+    enum consumer_fact kind;
+    struct slice id;
+    struct slice name;
+    enum err err = broker_group_consumer_record_key_read(record->key, &kind, &id, &name);
+    if (err || kind == CONSUMER_FACT_PARTITIONS)
+        return err;
+    struct group_entry *entry = load_entry(partition, id);
+    struct group_fact *fact = entry ? broker_group_fact_get(entry, kind, name) : NULL;
+    struct slice copy = SLICE_NULL;
+    err = fact ? broker_group_member_own(&entry->group, &copy, record->value) : ERR_NO_MEMORY;
+    if (err)
+        return err;
+    broker_group_fact_set(entry, fact, copy, log_offset);
+    broker_group_fact_tidy(entry, fact);
+    return ERR_OK;
+}
+
 /* The end of a transaction: version i16 and kind i16 (0 abort, 1 commit) are the key. */
 static enum err load_marker(struct group_partition *partition, const struct batch_header *header,
                             const struct record *record)
@@ -87,13 +108,15 @@ static enum err load_record(struct replay *replay, const struct batch_header *he
         return load_marker(partition, header, record);
     struct offsets_key key;
     enum err err = broker_offsets_key_read(record->key, &key);
+    if (err == ERR_UNSUPPORTED)
+        return load_fact(partition, record, place.log_offset);
     if (err)
         return err;
     return key.is_group ? load_group(partition, key.group, record->value, place.log_offset)
                         : load_offset(partition, &key, record->value, &place);
 }
 
-static enum err entry_restore(struct group_entry *entry)
+static enum err classic_restore(struct group_entry *entry)
 {
     struct offsets_group stored;
     enum err err = broker_offsets_group_read(entry->kept, &stored);
@@ -117,6 +140,58 @@ static enum err entry_restore(struct group_entry *entry)
     return err;
 }
 
+/* A record that cannot be read costs its member, which has to join again. */
+static enum err fact_restore(struct group_entry *entry, const struct group_fact *fact)
+{
+    if (!fact->value.data)
+        return ERR_OK;
+    struct slice name = broker_group_fact_name(fact);
+    enum err err = broker_group_consumer_record_restore(
+        entry->consumer, broker_group_fact_kind(fact), name, fact->value);
+    if (!err || err == ERR_NO_MEMORY)
+        return err;
+    log_error(core_logger(entry->partition->groups->core), "broker",
+              "a record of a group cannot be read: %s group=%.*s kind=%d", err_text(err),
+              (int)MIN(entry->group.id.size, (size_t)200), (const char *)entry->group.id.data,
+              (int)broker_group_fact_kind(fact));
+    struct consumer_member *member = broker_group_consumer_member_find(entry->consumer, name);
+    if (member)
+        broker_group_consumer_member_free(entry->consumer, member);
+    return ERR_OK;
+}
+
+static enum err consumer_restore(struct group_entry *entry)
+{
+    enum err err = broker_group_entry_consumer_new(entry) ? ERR_OK : ERR_NO_MEMORY;
+    list_for_each (node, &entry->fact_list)
+        if (!err)
+            err = fact_restore(entry, LIST_ENTRY(node, struct group_fact, node));
+    if (!err)
+        broker_group_consumer_record_restored(entry->consumer);
+    else
+        broker_group_entry_consumer_free(entry);
+    return err;
+}
+
+enum err broker_group_load_entry(struct group_entry *entry)
+{
+    const struct group_fact *epoch = broker_group_fact_find(entry, CONSUMER_FACT_EPOCH);
+    broker_group_coordinator_now(entry->partition->groups);
+    if (epoch && epoch->value.data && epoch->log_offset > entry->kept_offset)
+        return consumer_restore(entry);
+    if (!entry->kept.data)
+        return ERR_OK;
+    enum err err = classic_restore(entry);
+    if (!err)
+        return ERR_OK;
+    log_error(core_logger(entry->partition->groups->core), "broker",
+              "a group's members cannot be read back: %s group=%.*s", err_text(err),
+              (int)MIN(entry->group.id.size, (size_t)200), (const char *)entry->group.id.data);
+    if (err == ERR_NO_MEMORY)
+        broker_group_classic_reset(&entry->group, ERR_CLOSED);
+    return err == ERR_NO_MEMORY ? err : ERR_OK;
+}
+
 /* Sessions run anew from now on: members go on with the generation they know. */
 static void load_end(struct group_partition *partition)
 {
@@ -124,12 +199,8 @@ static void load_end(struct group_partition *partition)
     partition->load = GROUP_LOADED;
     list_for_each_safe (node, following, &partition->entries) {
         struct group_entry *entry = LIST_ENTRY(node, struct group_entry, node);
-        enum err err = entry->kept.data ? entry_restore(entry) : ERR_OK;
-        if (err)
-            log_error(core_logger(partition->groups->core), "broker",
-                      "a group's members cannot be read back: %s group=%.*s", err_text(err),
-                      (int)MIN(entry->group.id.size, (size_t)200),
-                      (const char *)entry->group.id.data);
+        if (broker_group_load_entry(entry))
+            broker_group_turn_void(entry, ERR_NO_MEMORY);
         broker_group_entry_settle(entry);
     }
     partition->offset_next = partition->replay.read.offset;

@@ -63,6 +63,12 @@ static void describe_serve(struct core *core, struct broker_call *call)
     }
     if (enter(core, call, out->group_id, &entry) == GROUP_WAIT)
         return;
+    if (entry->consumer) {
+        diag_set(&call->diag, "Group %.*s is not a classic group.",
+                 (int)MIN(out->group_id.size, (size_t)200), (const char *)out->group_id.data);
+        broker_call_finish(core, call, ERR_NOT_FOUND);
+        return;
+    }
     const struct group *group = &entry->group;
     enum err err = ERR_OK;
     out->member_count = 0;
@@ -97,6 +103,11 @@ static enum err list_fill(struct group_list *list, const struct groups *groups)
         out->group_id = keep(&list->arena, entry->group.id, &err);
         out->protocol_type = keep(&list->arena, entry->group.protocol_type, &err);
         out->state = broker_group_state_name(entry->group.state);
+        if (!entry->consumer)
+            continue;
+        out->is_consumer = true;
+        out->protocol_type = SLICE_LITERAL("consumer");
+        out->state = broker_group_consumer_state(entry->consumer);
     }
     return err;
 }
@@ -134,7 +145,7 @@ static void written(void *arg, enum err err)
     broker_call_finish(reactor_core(core_reactor(core), 0), call, err);
 }
 
-static enum err delete_write(struct group_append *write, const struct group_entry *entry)
+static enum err delete_offsets(struct group_append *write, const struct group_entry *entry)
 {
     enum err err = ERR_OK;
     list_for_each (node, &entry->slots) {
@@ -143,7 +154,30 @@ static enum err delete_write(struct group_append *write, const struct group_entr
             err = broker_group_write_offset(write, broker_group_slot_topic(slot),
                                             broker_group_slot_partition(slot), NULL);
     }
+    return err;
+}
+
+static enum err delete_write(struct group_append *write, const struct group_entry *entry)
+{
+    enum err err = delete_offsets(write, entry);
     return err ? err : broker_group_write_tombstone(write);
+}
+
+/* Of the newer protocol: all goes in one batch with what runs ahead. */
+static void delete_consumer(struct core *core, struct broker_call *call, struct group_entry *entry)
+{
+    enum err err = entry->consumer->members.count == 0 ? ERR_OK : ERR_NOT_EMPTY;
+    struct group_append *write = err ? NULL : broker_group_turn_write(entry);
+    if (!err)
+        err = write ? delete_offsets(write, entry) : ERR_NO_MEMORY;
+    if (!err)
+        err = broker_group_beat_delete(entry);
+    broker_group_turn_answer(entry, call, err);
+    if (err && err != ERR_NOT_EMPTY)
+        broker_group_turn_void(entry, err);
+    else
+        broker_group_turn_end(entry);
+    broker_group_entry_settle(entry);
 }
 
 static void delete_serve(struct core *core, struct broker_call *call)
@@ -156,6 +190,10 @@ static void delete_serve(struct core *core, struct broker_call *call)
     }
     if (enter(core, call, request->group_id, &entry) == GROUP_WAIT)
         return;
+    if (entry->consumer) {
+        delete_consumer(core, call, entry);
+        return;
+    }
     enum err err = entry->group.state == GROUP_EMPTY ? ERR_OK : ERR_NOT_EMPTY;
     struct group_append *write = err ? NULL : broker_group_write_new(entry);
     if (!err)

@@ -95,8 +95,10 @@ static void rewrite_abort(struct group_rewrite *rewrite, enum err err)
 {
     struct group_partition *partition = partition_of(rewrite);
     struct list *node = list_first(&rewrite->todo);
-    if (node)
+    if (node) {
         LIST_ENTRY(node, struct group_entry, node)->cursor = NULL;
+        LIST_ENTRY(node, struct group_entry, node)->fact_cursor = NULL;
+    }
     if (err != ERR_CLOSED)
         log_warn(core_logger(partition->groups->core), "broker",
                  "group state could not be rewritten, it is tried again: %s partition=%u",
@@ -187,6 +189,35 @@ static enum err slot_rewrite(struct group_rewrite *rewrite, struct group_append 
                                      broker_group_slot_partition(slot), &slot->value->value);
 }
 
+static enum err fact_rewrite(struct group_rewrite *rewrite, struct group_append *write,
+                             const struct group_fact *fact)
+{
+    if (!fact->value.data || fact->log_offset >= rewrite->offset)
+        return ERR_OK;
+    if (fact->pending > 0) {
+        rewrite->is_again = true;
+        return ERR_OK;
+    }
+    return broker_group_write_fact(write, broker_group_fact_kind(fact),
+                                   broker_group_fact_name(fact), fact->value);
+}
+
+/* The same for the records of the newer protocol; true: all have been looked at. */
+static bool facts_rewrite(struct group_rewrite *rewrite, struct group_append *write,
+                          struct group_entry *entry, unsigned *visits)
+{
+    if (!entry->fact_cursor)
+        entry->fact_cursor = entry->fact_list.next;
+    while (entry->fact_cursor != &entry->fact_list && *visits > 0 && !rewrite->err &&
+           broker_group_write_size(write) < GROUP_REWRITE_BATCH_SIZE) {
+        const struct group_fact *fact = LIST_ENTRY(entry->fact_cursor, struct group_fact, node);
+        rewrite->err = fact_rewrite(rewrite, write, fact);
+        entry->fact_cursor = fact->node.next;
+        --*visits;
+    }
+    return !rewrite->err && entry->fact_cursor == &entry->fact_list;
+}
+
 static bool kept_is_old(const struct group_rewrite *rewrite, const struct group_entry *entry)
 {
     return entry->kept.data && entry->kept_offset < rewrite->offset;
@@ -218,7 +249,8 @@ static bool entry_rewrite(struct group_rewrite *rewrite, struct group_append *wr
         entry->cursor = slot->node.next;
         --*visits;
     }
-    if (rewrite->err || entry->cursor != &entry->slots)
+    if (rewrite->err || entry->cursor != &entry->slots ||
+        !facts_rewrite(rewrite, write, entry, visits))
         return false;
     /* The metadata comes in a batch of its own: it may be large. */
     if (!broker_group_write_is_empty(write) && kept_is_old(rewrite, entry))
@@ -227,6 +259,7 @@ static bool entry_rewrite(struct group_rewrite *rewrite, struct group_append *wr
     if (rewrite->err)
         return false;
     entry->cursor = NULL;
+    entry->fact_cursor = NULL;
     return true;
 }
 

@@ -9,6 +9,13 @@ struct append_offset {
     struct group_slot *slot;
     struct group_value *value;     /* NULL: tombstone */
     struct group_promise *promise; /* of a transaction: it has the value, and the slot */
+    int64_t delta;                 /* of its record in the batch */
+};
+
+struct append_fact {
+    struct group_fact *fact;
+    struct slice value; /* own block; null: tombstone */
+    int64_t delta;      /* of its record in the batch */
 };
 
 enum append_group {
@@ -27,8 +34,12 @@ struct group_append {
     struct append_offset *offsets;
     size_t offset_count;
     size_t offset_capacity;
+    struct append_fact *facts;
+    size_t fact_count;
+    size_t fact_capacity;
+    int64_t group_delta; /* of the record of the classic group */
     enum append_group group;
-    int64_t producer_id;        /* -1: no transaction */
+    int64_t producer_id; /* -1: no transaction */
     int16_t epoch;
     struct slice kept;          /* own block: STORED, the metadata written */
     unsigned round;             /* of the partition when it began */
@@ -68,6 +79,7 @@ static void write_free(struct group_append *write)
     codec_output_deinit(&write->key);
     codec_output_deinit(&write->value);
     free(write->offsets);
+    free(write->facts);
     free((void *)(uintptr_t)write->machine.member_id.data);
     free(write);
 }
@@ -138,9 +150,10 @@ enum err broker_group_write_offset(struct group_append *write, struct slice topi
         err = offset_room(write);
     if (err)
         return err;
-    struct append_offset offset = {
-        .slot = broker_group_slot_get(entry, topic, partition),
-        .value = value ? broker_group_slot_value_new(entry, value) : NULL};
+    struct append_offset offset = {.delta = write->build.header.record_count,
+                                   .slot = broker_group_slot_get(entry, topic, partition),
+                                   .value =
+                                       value ? broker_group_slot_value_new(entry, value) : NULL};
     err = !offset.slot || (value && !offset.value) ? ERR_NO_MEMORY : ERR_OK;
     if (!err)
         err = offset_promise(write, &offset);
@@ -155,12 +168,60 @@ enum err broker_group_write_offset(struct group_append *write, struct slice topi
     return ERR_OK;
 }
 
+static enum err fact_room(struct group_append *write)
+{
+    if (write->fact_count < write->fact_capacity)
+        return ERR_OK;
+    size_t capacity = MAX(write->fact_capacity * 2, (size_t)8);
+    struct append_fact *facts = reallocarray(write->facts, capacity, sizeof(*write->facts));
+    if (!facts)
+        return ERR_NO_MEMORY;
+    write->facts = facts;
+    write->fact_capacity = capacity;
+    return ERR_OK;
+}
+
+enum err broker_group_write_fact(struct group_append *write, enum consumer_fact kind,
+                                 struct slice name, struct slice value)
+{
+    struct group_entry *entry = write->entry;
+    struct append_fact fact = {.delta = write->build.header.record_count};
+    write->key.size = 0;
+    write->value.size = 0;
+    enum err err = broker_group_consumer_record_key(&write->key, kind, entry->group.id, name);
+    if (!err)
+        err = codec_output_add(&write->value, value);
+    if (!err)
+        err = fact_room(write);
+    if (!err)
+        err = broker_group_member_own(&entry->group, &fact.value, value);
+    if (err)
+        return err;
+    fact.fact = broker_group_fact_get(entry, kind, name);
+    err = fact.fact ? record_add(write, !value.data) : ERR_NO_MEMORY;
+    if (err) {
+        broker_group_member_disown(&entry->group, &fact.value);
+        if (fact.fact)
+            broker_group_fact_tidy(entry, fact.fact);
+        return err;
+    }
+    fact.fact->pending++;
+    write->facts[write->fact_count++] = fact;
+    return ERR_OK;
+}
+
+bool broker_group_write_has_group(const struct group_append *write)
+{
+    return write->group != APPEND_GROUP_NONE;
+}
+
 /* The value has been made. */
 static enum err group_record(struct group_append *write, enum append_group kind)
 {
     struct offsets_key key = {.is_group = true, .group = write->entry->group.id};
     CHECK(write->group == APPEND_GROUP_NONE);
     write->group = kind;
+    write->group_delta = write->build.header.record_count;
     write->entry->group_writes++;
     write->key.size = 0;
     enum err err = broker_offsets_key_write(&write->key, &key);
@@ -201,6 +262,24 @@ bool broker_group_write_is_empty(const struct group_append *write)
     return write->build.header.record_count == 0;
 }
 
+static void facts_apply(struct group_append *write, enum err err)
+{
+    struct group_entry *entry = write->entry;
+    for (size_t i = 0; i < write->fact_count; i++) {
+        struct append_fact *fact = &write->facts[i];
+        if (err)
+            broker_group_member_disown(&entry->group, &fact->value);
+        else
+            broker_group_fact_set(entry, fact->fact, fact->value,
+                                  write->append.base_offset + fact->delta);
+    }
+    for (size_t i = 0; i < write->fact_count; i++) {
+        write->facts[i].fact->pending--;
+        broker_group_fact_tidy(entry, write->facts[i].fact);
+    }
+    write->fact_count = 0;
+}
+
 /* What was written holds; what was not is forgotten. */
 static void write_apply(struct group_append *write, enum err err)
 {
@@ -211,18 +290,19 @@ static void write_apply(struct group_append *write, enum err err)
             broker_group_promise_free(offset->promise);
         else if (offset->promise)
             broker_group_promise_written(offset->promise,
-                                         write->append.base_offset + (int64_t)i);
+                                         write->append.base_offset + offset->delta);
         else if (err)
             broker_group_slot_value_free(entry, offset->value);
         else
             broker_group_slot_set(entry, offset->slot, offset->value,
-                                  write->append.base_offset + (int64_t)i);
+                                  write->append.base_offset + offset->delta);
     }
     /* One place may be named twice: it goes with its last mention. */
     for (size_t i = 0; i < write->offset_count; i++) {
         write->offsets[i].slot->pending--;
         broker_group_slot_tidy(entry, write->offsets[i].slot);
     }
+    facts_apply(write, err);
     if (err)
         return;
     struct group_partition *partition = entry->partition;
@@ -230,9 +310,11 @@ static void write_apply(struct group_append *write, enum err err)
     partition->offset_next = MAX(partition->offset_next, last + 1);
     partition->log_bytes += write->append.store.header.size;
     if (write->group == APPEND_GROUP_AGAIN) {
-        entry->kept_offset = MAX(entry->kept_offset, last);
+        entry->kept_offset =
+            MAX(entry->kept_offset, write->append.base_offset + write->group_delta);
     } else if (write->group != APPEND_GROUP_NONE) {
-        broker_group_rewrite_keep(entry, write->kept, last);
+        broker_group_rewrite_keep(entry, write->kept,
+                                  write->append.base_offset + write->group_delta);
         write->kept = SLICE_NULL;
     }
 }

@@ -260,6 +260,7 @@ struct broker_core {
     struct map by_id;
     bool map_incomplete; /* an entry did not get into a map: the tree knows it */
     struct tree names;
+    uint64_t topics_generation; /* grows when a topic comes, grows or goes in this view */
     size_t partition_count;
     struct settings_version *settings;
     struct quota_core *quota;

@@ -141,6 +141,7 @@ void broker_topic_view_put(struct core *core, struct view_entry *take_entry,
             !map_put(&here->by_id, topic_id_key(&entry->id), entry, NULL))
             here->map_incomplete = true;
     }
+    here->topics_generation += take_topic->partition_count != known;
     here->partition_count += take_topic->partition_count;
     topic_rebound(here, old, take_topic);
     broker_topic_unref(old);
@@ -158,6 +159,7 @@ void broker_topic_view_remove(struct core *core, const struct broker_topic *topi
     map_remove(&here->by_name, entry->name);
     map_remove(&here->by_id, topic_id_key(&entry->id));
     tree_remove(&here->names, &entry->node);
+    here->topics_generation++;
     here->partition_count -= last->partition_count;
     free(entry);
     for (uint32_t i = 0; i < last->partition_count; i++) {

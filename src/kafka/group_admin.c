@@ -62,7 +62,9 @@ static void describe_unknown(struct describe_part *part)
     if (part->request->version < 6)
         return;
     part->out->error_code = KAFKA_GROUP_ID_NOT_FOUND;
-    part->out->error_message = SLICE_LITERAL("there is no such group");
+    const struct diag *diag = &part->describe.call.diag;
+    part->out->error_message =
+        diag->text[0] ? slice_text(diag->text) : SLICE_LITERAL("there is no such group");
 }
 
 static void describe_done(struct broker_call *call)
@@ -175,18 +177,18 @@ static void list_done(struct broker_call *call)
         kafka_request_reject(state->request, ERR_NO_MEMORY, "too many groups to list");
         return;
     }
-    bool classic =
-        filter_passes(asked->types_filter, asked->types_filter_count, SLICE_LITERAL("classic"));
-    for (size_t i = 0; i < count && classic; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct group_listed *group = &state->list.groups[i];
+        struct slice type = slice_text(group->is_consumer ? "consumer" : "classic");
         if (!filter_passes(asked->states_filter, asked->states_filter_count,
-                           slice_text(group->state)))
+                           slice_text(group->state)) ||
+            !filter_passes(asked->types_filter, asked->types_filter_count, type))
             continue;
         response.groups[response.groups_count++] = (struct kafka_list_groups_response_group){
             .group_id = group->group_id,
             .protocol_type = kafka_group_text(group->protocol_type),
             .group_state = slice_text(group->state),
-            .group_type = slice_text("classic")};
+            .group_type = type};
     }
     kafka_request_answer(state->request, list_groups, &response);
 }

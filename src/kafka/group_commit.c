@@ -115,6 +115,7 @@ void kafka_group_commit_handle(struct kafka_request *request)
                                           .member_id = asked.member_id,
                                           .instance_id = asked.group_instance_id,
                                           .generation = asked.generation_id_or_member_epoch,
+                                          .knows_epochs = request->version >= 9,
                                           .retention_ms = asked.retention_time_ms};
     if (!commit_fill(state, &asked))
         return;
