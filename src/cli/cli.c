@@ -19,6 +19,7 @@ void *cli_alloc(struct cli *cli, size_t count, size_t size)
     return memory;
 }
 
+PRINTF_LIKE(2, 0)
 static const char *words_of(struct cli *cli, const char *format, va_list arguments)
 {
     va_list again;

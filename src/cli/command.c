@@ -165,12 +165,18 @@ static enum cli_exit find_and_run(struct cli *cli, char **argv, size_t count)
     return run_row(cli, argv + 2, count - 2);
 }
 
+static bool asks_for_help(char **argv, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
+            return true;
+    return false;
+}
+
 enum cli_exit cli_command_run(struct cli *cli, char **argv, size_t count)
 {
     if (count == 0)
         return cli_help_all(cli, false);
-    if (strcmp(argv[0], "-h") == 0 || strcmp(argv[0], "--help") == 0)
-        return cli_help_all(cli, true);
     if (strcmp(argv[0], "-V") == 0 || strcmp(argv[0], "--version") == 0)
         return cli_help_version(cli);
     if (strcmp(argv[0], "__complete") == 0)
@@ -178,7 +184,7 @@ enum cli_exit cli_command_run(struct cli *cli, char **argv, size_t count)
     /* Global flags may stand before the command, too: they are moved behind it. */
     size_t leading = cli_flags_leading(argv, count);
     if (leading == count)
-        return cli_help_all(cli, false);
+        return cli_help_all(cli, asks_for_help(argv, count));
     char **moved = cli_alloc(cli, count, sizeof(*moved));
     memcpy(moved, argv + leading, (count - leading) * sizeof(*moved));
     size_t words = cli_command_is_noun(moved[0]) && count - leading > 1 ? 2 : 1;
