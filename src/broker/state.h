@@ -299,7 +299,7 @@ struct broker {
     void (*drain_done)(void *arg);
     void *drain_arg;
     struct groups *groups; /* core 0: group_coordinator.c; NULL until the first call */
-    struct transactions *transactions; /* the same: transaction_coordinator.c */
+    struct transaction_ids *transactions; /* the same: transaction_coordinator.c */
     /* space */
     char *data_dir;
     struct core_work space_work;

@@ -33,6 +33,7 @@ struct store {
     _Atomic unsigned deleted;
     bool is_claimed;
     bool is_keeping; /* batches outlive their log, for the next one of the same key */
+    _Atomic bool is_refusing_markers; /* with ERR_DISK_FULL */
     struct fixture_kept *kept;
 };
 
@@ -413,6 +414,9 @@ enum err store_log_append(struct store_log *log, struct store_append *append)
         return ERR_OFFLINE;
     if (atomic_load(&log->store->is_busy))
         return ERR_BUSY;
+    if (atomic_load(&log->store->is_refusing_markers) &&
+        (append->header.attributes & BATCH_CONTROL))
+        return ERR_DISK_FULL;
     enum err err = fixture_check(log, append);
     if (err != ERR_OK)
         return err;

@@ -161,7 +161,7 @@ void broker_transaction_end(struct core *core, struct transaction_end *end)
 enum err broker_transaction_check(struct core *core, const struct group_commit *commit,
                                   int32_t partition)
 {
-    struct transactions *transactions = broker_of(core)->transactions;
+    struct transaction_ids *transactions = broker_of(core)->transactions;
     const struct transaction_entry *entry =
         transactions ? broker_transaction_entry_find(transactions, commit->transactional_id) : NULL;
     const struct transaction *transaction = entry ? &entry->transaction : NULL;

@@ -13,18 +13,18 @@
 
 static void start_run(struct core *core, struct core_task *task);
 
-int64_t broker_transaction_coordinator_now_ms(const struct transactions *transactions)
+int64_t broker_transaction_coordinator_now_ms(const struct transaction_ids *transactions)
 {
     return (int64_t)(core_now_ns(transactions->core) / NS_PER_MS);
 }
 
-struct transactions *broker_transaction_coordinator(struct core *core)
+struct transaction_ids *broker_transaction_coordinator(struct core *core)
 {
     struct broker *broker = broker_of(core);
     CHECK(core_id(core) == 0);
     if (broker->transactions)
         return broker->transactions;
-    struct transactions *transactions = calloc(1, sizeof(*transactions));
+    struct transaction_ids *transactions = calloc(1, sizeof(*transactions));
     if (!transactions)
         return NULL;
     transactions->broker = broker;
@@ -38,7 +38,7 @@ struct transactions *broker_transaction_coordinator(struct core *core)
 
 void broker_transaction_coordinator_close(struct broker *broker)
 {
-    struct transactions *transactions = broker->transactions;
+    struct transaction_ids *transactions = broker->transactions;
     if (!transactions)
         return;
     core_task_cancel(&transactions->start);
@@ -65,7 +65,7 @@ static void parked_timer(struct core *core, struct core_timer *timer)
                                           ERR_LOADING);
 }
 
-static enum err topic_take(struct transactions *transactions)
+static enum err topic_take(struct transaction_ids *transactions)
 {
     const struct broker_topic *topic =
         broker_topic_find(transactions->core, SLICE_LITERAL(TRANSACTION_TOPIC));
@@ -105,7 +105,7 @@ static void calls_end(struct core *core, struct list *calls, enum err err)
 
 static void topic_created(struct broker_call *call)
 {
-    struct transactions *transactions = CONTAINER_OF(call, struct transactions, create.call);
+    struct transaction_ids *transactions = CONTAINER_OF(call, struct transaction_ids, create.call);
     enum err err = call->err == ERR_EXISTS ? ERR_OK : call->err;
     transactions->is_creating = false;
     if (!err)
@@ -116,7 +116,7 @@ static void topic_created(struct broker_call *call)
     calls_end(transactions->core, &transactions->parked, err);
 }
 
-static void topic_create(struct transactions *transactions)
+static void topic_create(struct transaction_ids *transactions)
 {
     static const struct broker_setting_pair settings[] = {
         {SLICE_LITERAL("retention.ms"), SLICE_LITERAL("-1")},
@@ -140,7 +140,7 @@ static void topic_create(struct transactions *transactions)
 
 static void start_run(struct core *core, struct core_task *task)
 {
-    struct transactions *transactions = CONTAINER_OF(task, struct transactions, start);
+    struct transaction_ids *transactions = CONTAINER_OF(task, struct transaction_ids, start);
     enum err err = transactions->topic ? ERR_OK : topic_take(transactions);
     if (err)
         log_error(core_logger(core), "broker", "cannot read " TRANSACTION_TOPIC ": %s",
@@ -155,7 +155,7 @@ void broker_transaction_coordinator_open(struct broker *broker)
     struct core *core = reactor_core(broker->reactor, 0);
     if (!broker_topic_find(core, SLICE_LITERAL(TRANSACTION_TOPIC)))
         return;
-    struct transactions *transactions = broker_transaction_coordinator(core);
+    struct transaction_ids *transactions = broker_transaction_coordinator(core);
     if (transactions)
         core_task_post(core, &transactions->start);
 }
@@ -191,7 +191,7 @@ static enum transaction_way partition_wait(struct transaction_partition *partiti
 
 static enum transaction_way topic_enter(struct core *core, struct broker_call *call, bool create)
 {
-    struct transactions *transactions = broker_transaction_coordinator(core);
+    struct transaction_ids *transactions = broker_transaction_coordinator(core);
     enum err err = transactions ? ERR_OK : ERR_NO_MEMORY;
     if (!err && !transactions->topic && !transactions->is_creating)
         err = topic_take(transactions);
@@ -218,7 +218,7 @@ broker_transaction_coordinator_enter(struct core *core, struct broker_call *call
     }
     if (topic_enter(core, call, create) == TRANSACTION_WAIT)
         return TRANSACTION_WAIT;
-    struct transactions *transactions = broker_of(core)->transactions;
+    struct transaction_ids *transactions = broker_of(core)->transactions;
     if (!transactions->topic)
         return TRANSACTION_GO;
     /* As Kafka: the hash without its sign. */
@@ -235,7 +235,7 @@ enum transaction_way broker_transaction_coordinator_enter_all(struct core *core,
 {
     if (topic_enter(core, call, false) == TRANSACTION_WAIT)
         return TRANSACTION_WAIT;
-    struct transactions *transactions = broker_of(core)->transactions;
+    struct transaction_ids *transactions = broker_of(core)->transactions;
     for (uint32_t i = 0; i < transactions->partition_count; i++)
         if (partition_wait(&transactions->partitions[i], call) == TRANSACTION_WAIT)
             return TRANSACTION_WAIT;

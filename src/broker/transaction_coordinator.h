@@ -22,7 +22,7 @@ enum transaction_load { TRANSACTION_UNLOADED, TRANSACTION_LOADING, TRANSACTION_L
 
 /* A partition of __transaction_state. */
 struct transaction_partition {
-    struct transactions *transactions;
+    struct transaction_ids *transactions;
     uint32_t index;
     enum transaction_load load;
     struct list entries; /* of transaction_entry.node */
@@ -52,7 +52,7 @@ struct transaction_entry {
     unsigned writes;  /* under way */
 };
 
-struct transactions {
+struct transaction_ids {
     struct broker *broker;
     struct core *core;
     struct map by_id;
@@ -67,7 +67,7 @@ struct transactions {
 
 /* --- transaction_coordinator.c --- */
 /* On core 0; NULL: out of memory. */
-struct transactions *broker_transaction_coordinator(struct core *core);
+struct transaction_ids *broker_transaction_coordinator(struct core *core);
 enum transaction_way { TRANSACTION_GO, TRANSACTION_WAIT };
 /* Whether the state that the call needs is there. TRANSACTION_WAIT: it is parked and served again,
  * or answered. TRANSACTION_GO: *out_partition is loaded; NULL: there is no topic yet. */
@@ -79,7 +79,7 @@ enum transaction_way broker_transaction_coordinator_enter_all(struct core *core,
                                                               struct broker_call *call);
 /* Serves what was parked (err OK) or fails it. */
 void broker_transaction_coordinator_unpark(struct transaction_partition *partition, enum err err);
-int64_t broker_transaction_coordinator_now_ms(const struct transactions *transactions);
+int64_t broker_transaction_coordinator_now_ms(const struct transaction_ids *transactions);
 
 /* --- transaction.c --- */
 /* Whether the open transaction has this partition of the groups' topic: what is appended in this
@@ -92,7 +92,7 @@ NODISCARD enum err broker_transaction_check(struct core *core, const struct grou
 void broker_transaction_load_start(struct transaction_partition *partition);
 
 /* --- transaction_entry.c --- */
-struct transaction_entry *broker_transaction_entry_find(struct transactions *transactions,
+struct transaction_entry *broker_transaction_entry_find(struct transaction_ids *transactions,
                                                         struct slice id);
 /* NULL: out of memory or budget. */
 struct transaction_entry *broker_transaction_entry_new(struct transaction_partition *partition,

@@ -8,7 +8,7 @@
 
 static void entry_timer(struct core *core, struct core_timer *timer);
 
-struct transaction_entry *broker_transaction_entry_find(struct transactions *transactions,
+struct transaction_entry *broker_transaction_entry_find(struct transaction_ids *transactions,
                                                         struct slice id)
 {
     return map_get(&transactions->by_id, id);
@@ -17,7 +17,7 @@ struct transaction_entry *broker_transaction_entry_find(struct transactions *tra
 struct transaction_entry *broker_transaction_entry_new(struct transaction_partition *partition,
                                                        struct slice id)
 {
-    struct transactions *transactions = partition->transactions;
+    struct transaction_ids *transactions = partition->transactions;
     struct core *core = transactions->core;
     struct budget *budget = reactor_budget(core_reactor(core));
     if (!budget_charge(budget, sizeof(struct transaction_entry)))
@@ -47,7 +47,7 @@ struct transaction_entry *broker_transaction_entry_new(struct transaction_partit
 
 void broker_transaction_entry_free(struct transaction_entry *entry)
 {
-    struct transactions *transactions = entry->partition->transactions;
+    struct transaction_ids *transactions = entry->partition->transactions;
     struct budget *budget = entry->transaction.budget;
     core_timer_cancel(transactions->core, &entry->timer);
     core_task_cancel(&entry->gathered);
@@ -189,7 +189,7 @@ static int64_t entry_due_ms(struct transaction_entry *entry)
 
 void broker_transaction_entry_settle(struct transaction_entry *entry)
 {
-    struct transactions *transactions = entry->partition->transactions;
+    struct transaction_ids *transactions = entry->partition->transactions;
     if (entry->partition->load != TRANSACTION_LOADED || entry->is_settling)
         return;
     entry->is_settling = true;

@@ -50,7 +50,7 @@ static enum err load_record(struct replay *replay, const struct batch_header *he
 /* What ran when the server stopped has the rest of its time. */
 static void entry_begin(struct transaction_entry *entry)
 {
-    struct transactions *transactions = entry->partition->transactions;
+    struct transaction_ids *transactions = entry->partition->transactions;
     const struct transaction_value *now = &entry->transaction.now;
     int64_t passed_ms = core_wall_ms(transactions->core) - now->start_ms;
     int64_t left_ms = now->timeout_ms - MAX(MIN(passed_ms, (int64_t)now->timeout_ms), 0);

@@ -13,7 +13,7 @@ struct transaction_marker {
 
 static void markers_complete(struct transaction_entry *entry)
 {
-    struct transactions *transactions = entry->partition->transactions;
+    struct transaction_ids *transactions = entry->partition->transactions;
     broker_transaction_state_complete(&entry->transaction, core_wall_ms(transactions->core));
     broker_transaction_write_again(entry);
 }

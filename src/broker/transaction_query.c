@@ -54,7 +54,7 @@ void broker_transaction_describe(struct core *core, struct transaction_describe 
     broker_call_to_owner(core, &describe->of.call, describe_serve);
 }
 
-static enum err list_fill(struct transaction_list *list, const struct transactions *transactions)
+static enum err list_fill(struct transaction_list *list, const struct transaction_ids *transactions)
 {
     size_t position = 0;
     const struct transaction_entry *entry;
