@@ -97,14 +97,14 @@ struct nats_message {
     struct nats_conn *publisher; /* NULL: on another core */
     struct nats_source *source;  /* NULL: no reader */
     struct slice subject;
-    struct slice also;  /* another name of it, which must not be denied either; null: none */
     struct slice reply; /* null: none */
     struct slice size_text;
     struct slice header_text;
     uint32_t header_size;
+    /* Of another name, behind the subject's bytes, which must not be denied either; 0: none. */
+    uint32_t also_size;
     struct buf_range payload; /* header and payload; "\r\n" lies behind it */
     bool met_full;            /* out: some taker is slow */
-    struct nats_bound *bound; /* out: the topic that takes it too; NULL: none */
 };
 
 /* conn.c */
@@ -167,8 +167,10 @@ void nats_publish_handle(struct nats_conn *conn, const struct wire_nats_request 
 
 /* May the connection publish on that subject? */
 bool nats_publish_is_allowed(struct nats_conn *conn, struct slice subject);
-/* To all its takers on all cores; parcels are to be flushed then. False: nobody wants it. */
-bool nats_publish_spread(struct nats_core *home, struct nats_message *message);
+/* To all its takers on all cores; parcels are to be flushed then. False: nobody wants it. out_bound
+ * (may be NULL): the topic that takes what clients publish on the subject, or NULL. */
+bool nats_publish_spread(struct nats_core *home, struct nats_message *message,
+                         struct nats_bound **out_bound);
 
 /* deliver.c */
 /* Returns how many got it. */

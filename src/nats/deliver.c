@@ -162,12 +162,13 @@ static bool is_same_text(const struct delivery *delivery, const struct nats_sub 
 static bool is_denied(const struct nats_sub *sub, const struct nats_message *message)
 {
     const struct nats_user *user = sub->conn->user;
-    if (!user || !(sub->is_filtered || message->also.data))
+    if (!user || !(sub->is_filtered || message->also_size > 0))
         return false;
+    struct slice subject = message->subject;
+    struct slice also = slice_make(subject.data + subject.size, message->also_size);
     struct slice queue = sub->interest.queue;
-    return !security_permissions_deliver(user->permissions, message->subject, queue) ||
-           (message->also.data &&
-            !security_permissions_deliver(user->permissions, message->also, queue));
+    return !security_permissions_deliver(user->permissions, subject, queue) ||
+           (also.size > 0 && !security_permissions_deliver(user->permissions, also, queue));
 }
 
 static bool deliver_to(struct delivery *delivery, struct nats_sub *sub)

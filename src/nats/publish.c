@@ -72,7 +72,8 @@ static bool publish_to_group(struct nats_core *home, struct nats_message *messag
     return nats_parcel_add(home, to, message, group->name);
 }
 
-bool nats_publish_spread(struct nats_core *home, struct nats_message *message)
+bool nats_publish_spread(struct nats_core *home, struct nats_message *message,
+                         struct nats_bound **out_bound)
 {
     const struct interest_match *match;
     if (broker_interest_match(nats_view_interest(home, message->subject), message->subject,
@@ -80,7 +81,8 @@ bool nats_publish_spread(struct nats_core *home, struct nats_message *message)
         metric_add(&home->counters.dropped, 1);
         return true; /* whether anybody wanted it is not known */
     }
-    message->bound = match->tap;
+    if (out_bound)
+        *out_bound = match->tap;
     bool is_taken = match->plain_count > 0 && nats_deliver_plain(home, message, match) > 0;
     for (uint32_t i = 0; i < match->core_count; i++)
         is_taken |= nats_parcel_add(home, match->cores[i], message, SLICE_NULL);
@@ -146,9 +148,10 @@ void nats_publish_handle(struct nats_conn *conn, const struct wire_nats_request 
         .payload = {buf, (uint32_t)(request->payload.data - buf->data),
                     (uint32_t)request->payload.size},
     };
-    bool is_taken = nats_publish_spread(conn->home, &message);
-    if (message.bound)
-        nats_view_publish_bound(conn, request, message.bound->topic);
+    struct nats_bound *bound = NULL;
+    bool is_taken = nats_publish_spread(conn->home, &message, &bound);
+    if (bound)
+        nats_view_publish_bound(conn, request, bound->topic);
     else if (!is_taken && message.reply.data && conn->connect.no_responders)
         say_no_responders(conn, &message);
 }

@@ -78,7 +78,7 @@ static void answer(struct answers *answers, struct slice reply, const struct tex
                     (uint32_t)json->size},
     };
     answers->used += (uint32_t)size;
-    (void)nats_publish_spread(answers->home, &message);
+    (void)nats_publish_spread(answers->home, &message, NULL);
 }
 
 static void answers_end(struct answers *answers)

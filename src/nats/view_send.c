@@ -50,13 +50,12 @@ static uint8_t *room(struct sending *sending, size_t size)
     return sending->buf ? sending->buf->data + sending->used : NULL;
 }
 
-static uint8_t *put(uint8_t **at, struct slice bytes)
+/* Returns what lies behind it. */
+static uint8_t *put(uint8_t *at, struct slice bytes)
 {
-    uint8_t *start = *at;
     if (bytes.size > 0)
-        memcpy(start, bytes.data, bytes.size);
-    *at += bytes.size;
-    return start;
+        memcpy(at, bytes.data, bytes.size);
+    return at + bytes.size;
 }
 
 /* False: out of memory. */
@@ -71,21 +70,22 @@ static bool send_as(struct sending *sending, const struct sent *sent)
     uint8_t *start = room(sending, before + text.size + 2);
     if (!start)
         return false;
-    uint8_t *at = start;
+    uint8_t *at = put(put(start, sent->subject), sent->also);
     struct nats_message message = {
         .source = &sending->reader->source,
-        .subject = slice_make(put(&at, sent->subject), sent->subject.size),
-        .header_text = slice_make(put(&at, slice_make(sizes[0], head)), head),
-        .size_text = slice_make(put(&at, slice_make(sizes[1], whole)), whole),
+        .subject = slice_make(start, sent->subject.size),
+        .header_text = slice_make(at, head),
+        .size_text = slice_make(at + head, whole),
         .header_size = (uint32_t)text.header_size,
+        .also_size = (uint32_t)sent->also.size,
         .payload = {sending->buf, (uint32_t)(sending->used + before), (uint32_t)text.size},
     };
-    if (sent->also.data)
-        message.also = slice_make(put(&at, sent->also), sent->also.size);
+    memcpy(at, sizes[0], head);
+    memcpy(at + head, sizes[1], whole);
     nats_view_message_write(&sent->view, &text, start + before);
     sending->used += (uint32_t)(before + text.size + 2);
     sending->size += text.size;
-    (void)nats_publish_spread(sending->home, &message);
+    (void)nats_publish_spread(sending->home, &message, NULL);
     sending->reader->source.met_full |= message.met_full;
     return true;
 }
