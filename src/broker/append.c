@@ -57,6 +57,12 @@ static enum err append_check_produced(struct core *core, struct broker_append *a
                  header->record_count);
         return ERR_RECORD_INVALID;
     }
+    if (broker_topic_version_of(append->topic)->settings->log.compact &&
+        batch_codec(header) == BATCH_CODEC_NONE &&
+        !broker_recode_keys_are_there(records, &append->error_record)) {
+        diag_set(&append->call.diag, BROKER_KEY_MISSING_TEXT);
+        return ERR_RECORD_INVALID;
+    }
     return append_check_time(core, append);
 }
 

@@ -148,6 +148,50 @@ static void timestamps_lie_in_the_window(void **state)
     fixture_free(f);
 }
 
+/* count records, of which the one at keyless has no key. */
+static struct buf_range keyed_batch(int count, int keyless, enum batch_codec codec)
+{
+    struct build build;
+    struct codec_output out;
+    build_init(&build, 1 << 20);
+    codec_output_init(&out, 1 << 20);
+    for (int i = 0; i < count; i++) {
+        struct build_record record = {.timestamp_ms = wall_ms(),
+                                      .key = i == keyless ? SLICE_NULL : SLICE_LITERAL(""),
+                                      .value = SLICE_LITERAL("value")};
+        assert_int_equal(build_add(&build, &record), ERR_OK);
+    }
+    build.header.attributes = codec;
+    assert_int_equal(build_finish(&build, &out), ERR_OK);
+    struct buf *buf = buf_new(out.size);
+    memcpy(buf->data, out.data, out.size);
+    struct buf_range range = {buf, 0, (uint32_t)out.size};
+    build_deinit(&build);
+    codec_output_deinit(&out);
+    return range;
+}
+
+static void a_compacted_topic_wants_keys(void **state)
+{
+    struct fixture *f = started("cleanup.policy", "compact");
+    for (int codec = BATCH_CODEC_NONE; codec <= BATCH_CODEC_ZSTD; codec++) {
+        struct fixture_append a = {.topic = "t"};
+        struct buf_range batch = keyed_batch(5, 3, (enum batch_codec)codec);
+        assert_int_equal(fixture_append(f, 0, &a, batch), ERR_RECORD_INVALID);
+        assert_int_equal(a.append.error_record, 3);
+        assert_non_null(strstr(a.append.call.diag.text, "key"));
+        batch = keyed_batch(5, -1, (enum batch_codec)codec);
+        assert_int_equal(fixture_append(f, 1, &a, batch), ERR_OK);
+        assert_int_equal(a.append.base_offset, codec * 5);
+        assert_int_equal(a.append.error_record, -1);
+    }
+    fixture_free(f);
+    f = started(NULL, NULL);
+    struct fixture_append a = {.topic = "t"};
+    assert_int_equal(fixture_append(f, 0, &a, keyed_batch(5, 3, BATCH_CODEC_LZ4)), ERR_OK);
+    fixture_free(f);
+}
+
 static void append_time_is_the_servers(void **state)
 {
     struct fixture *f = started("message.timestamp.type", "LogAppendTime");
@@ -387,6 +431,7 @@ int main(void)
         cmocka_unit_test(control_and_transactional_batches_are_refused),
         cmocka_unit_test(the_size_is_bounded),
         cmocka_unit_test(timestamps_lie_in_the_window),
+        cmocka_unit_test(a_compacted_topic_wants_keys),
         cmocka_unit_test(append_time_is_the_servers),
         cmocka_unit_test(internal_topics_are_written_by_the_server_only),
         cmocka_unit_test(compression_type_is_what_lies_in_the_log),

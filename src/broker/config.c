@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/text.h"
 
@@ -13,7 +14,10 @@ static const char *const config_words[] = {
     "CreateTime",
     "LogAppendTime",
     "async",
+    "compact",
+    "compact,delete",
     "delete",
+    "delete,compact",
     "fsync",
     "gzip",
     "lz4",
@@ -101,15 +105,32 @@ static enum err config_number(const struct config_rule *rule, struct slice text,
     return ERR_OK;
 }
 
+static enum err config_double(const struct config_rule *rule, struct slice text, double *field,
+                              struct diag *diag)
+{
+    double number;
+    if (!text_parse_double(text, &number)) {
+        diag_set(diag, "%s: '%.*s' is not a number", rule->name, (int)MIN(text.size, 64),
+                 (const char *)text.data);
+        return ERR_INVALID;
+    }
+    bool is_bounded = rule->max != INT64_MAX;
+    if (number < (double)rule->min || (is_bounded && number > (double)rule->max)) {
+        diag_set(diag, "%s: %.*s is not between %" PRId64 " and %" PRId64, rule->name,
+                 (int)MIN(text.size, 64), (const char *)text.data, rule->min, rule->max);
+        return ERR_INVALID;
+    }
+    *field = number;
+    return ERR_OK;
+}
+
 static enum err config_text(const struct config_rule *rule, struct slice text, void *field,
                             struct diag *diag)
 {
     const char *word = config_has_word(rule->words, text) ? broker_config_word(text) : NULL;
     if (!word) {
-        const char *why =
-            slice_equal_text(text, "compact") ? " (compaction is not implemented)" : "";
-        diag_set(diag, "%s: '%.*s' is none of %s%s", rule->name, (int)MIN(text.size, 64),
-                 (const char *)text.data, rule->words, why);
+        diag_set(diag, "%s: '%.*s' is none of %s", rule->name, (int)MIN(text.size, 64),
+                 (const char *)text.data, rule->words);
         return ERR_INVALID;
     }
     *(const char **)field = word;
@@ -126,20 +147,54 @@ static struct slice config_list_next(struct slice *rest)
     return config_trim(part);
 }
 
-/* So far a list has one word at most: the one it may have. */
-static enum err config_list(const struct config_rule *rule, struct slice text, void *field,
-                            struct diag *diag)
+struct list_change {
+    struct slice list;
+    struct slice more;
+    struct slice less;
+};
+
+static bool config_list_has(struct slice list, struct slice part)
 {
-    struct slice rest = text;
-    const char *word = NULL;
-    do {
-        struct slice part = rest.size > 0 ? config_list_next(&rest) : rest;
+    while (list.size > 0) {
+        if (slice_equal(config_list_next(&list), part))
+            return true;
+    }
+    return false;
+}
+
+static enum err config_list_add(const struct config_rule *rule, struct slice parts,
+                                struct slice less, struct text *made, struct diag *diag)
+{
+    const char *word;
+    while (parts.size > 0) {
+        struct slice part = config_list_next(&parts);
         enum err err = config_text(rule, part, &word, diag);
         if (err)
             return err;
-    } while (rest.size > 0);
-    *(const char **)field = word;
+        if (config_list_has(text_slice(made), part) || config_list_has(less, part))
+            continue;
+        text_add_text(made, made->size > 0 ? "," : "");
+        text_add(made, part);
+    }
     return ERR_OK;
+}
+
+/* The parts of list and more, each once, but for those of less. Each list that a setting can have
+ * is a word of its table. */
+static enum err config_list_make(const struct config_rule *rule, const struct list_change *change,
+                                 void *field, struct diag *diag)
+{
+    struct text made;
+    text_init(&made);
+    enum err err = config_list_add(rule, change->list, change->less, &made, diag);
+    if (!err)
+        err = config_list_add(rule, change->more, change->less, &made, diag);
+    if (!err && made.failed)
+        err = ERR_NO_MEMORY;
+    if (!err)
+        err = config_text(rule, text_slice(&made), field, diag);
+    text_deinit(&made);
+    return err;
 }
 
 enum err broker_config_parse(const struct config_rule *rule, struct slice text, void *object,
@@ -165,14 +220,33 @@ enum err broker_config_parse(const struct config_rule *rule, struct slice text, 
     case CONFIG_TYPE_LONG:
         return config_number(rule, text, field, diag);
     case CONFIG_TYPE_LIST:
-        return config_list(rule, text, field, diag);
+        return config_list_make(rule, &(struct list_change){.more = text}, field, diag);
     case CONFIG_TYPE_TEXT:
         return config_text(rule, text, field, diag);
     case CONFIG_TYPE_DOUBLE:
-        break;
+        return config_double(rule, text, field, diag);
     }
     CHECK(false);
     return ERR_INVALID;
+}
+
+/* As Java writes a double, by the fewest digits that tell it from others. */
+static const char *config_double_text(double number, char buffer[CONFIG_VALUE_SIZE])
+{
+    int digits = 0;
+    do
+        (void)snprintf(buffer, CONFIG_VALUE_SIZE, "%.*e", digits, number);
+    while (strtod(buffer, NULL) != number && digits++ < 17);
+    const char *mark = strchr(buffer, 'e');
+    int exponent = (int)strtol(mark + 1, NULL, 10);
+    if (number == 0 || (exponent >= -3 && exponent < 7)) {
+        (void)snprintf(buffer, CONFIG_VALUE_SIZE, "%.*f", MAX(digits - exponent, 1), number);
+        return buffer;
+    }
+    (void)snprintf(buffer, CONFIG_VALUE_SIZE, "%.*e", MAX(digits, 1), number);
+    char *end = strchr(buffer, 'e');
+    (void)snprintf(end, (size_t)(buffer + CONFIG_VALUE_SIZE - end), "E%d", exponent);
+    return buffer;
 }
 
 const char *broker_config_text(const struct config_rule *rule, const void *object,
@@ -188,6 +262,8 @@ const char *broker_config_text(const struct config_rule *rule, const void *objec
     case CONFIG_TYPE_LONG:
         (void)snprintf(buffer, CONFIG_VALUE_SIZE, "%" PRId64, *(const int64_t *)field);
         return buffer;
+    case CONFIG_TYPE_DOUBLE:
+        return config_double_text(*(const double *)field, buffer);
     default:
         return *(const char *const *)field;
     }
@@ -202,6 +278,8 @@ static size_t config_size(const struct config_rule *rule)
         return sizeof(int32_t);
     case CONFIG_TYPE_LONG:
         return sizeof(int64_t);
+    case CONFIG_TYPE_DOUBLE:
+        return sizeof(double);
     default:
         return sizeof(const char *);
     }
@@ -225,25 +303,26 @@ static enum err config_list_change(struct config_layer *layer, const struct conf
 {
     uint64_t bit = (uint64_t)1 << (rule - layer->rules.rules);
     const void *now = *layer->set & bit ? layer->values : layer->effective;
-    struct slice rest = change->value;
     char buffer[CONFIG_VALUE_SIZE];
     if (rule->type != CONFIG_TYPE_LIST) {
         diag_set(diag, "%s is no list that could be appended to or subtracted from", rule->name);
         return ERR_INVALID;
     }
-    struct slice old = slice_text(broker_config_text(rule, now, buffer));
-    if (change->op == BROKER_SETTING_APPEND) {
-        enum err err = broker_config_parse(rule, change->value, layer->values, diag);
-        if (!err)
-            *layer->set |= bit;
+    if (change->value.size > CONFIG_TEXT_SIZE_MAX) {
+        diag_set(diag, "%s: the value is longer than %d bytes", rule->name, CONFIG_TEXT_SIZE_MAX);
+        return ERR_INVALID;
+    }
+    struct list_change list = {.list = slice_text(broker_config_text(rule, now, buffer))};
+    const char *made;
+    if (change->op == BROKER_SETTING_APPEND)
+        list.more = change->value;
+    else
+        list.less = change->value;
+    enum err err = config_list_make(rule, &list, &made, diag);
+    if (err || slice_equal_text(list.list, made))
         return err;
-    }
-    while (rest.size > 0) {
-        if (slice_equal(config_list_next(&rest), old)) {
-            diag_set(diag, "%s: nothing would be left; it is one of %s", rule->name, rule->words);
-            return ERR_INVALID;
-        }
-    }
+    *(const char **)((char *)layer->values + rule->offset) = made;
+    *layer->set |= bit;
     return ERR_OK;
 }
 

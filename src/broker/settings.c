@@ -6,11 +6,12 @@
 
 #include "broker/state.h"
 
-#define LIMITS_BOOL(low, high) .min = low, .max = high
-#define LIMITS_INT(low, high)  .min = low, .max = high
-#define LIMITS_LONG(low, high) .min = low, .max = high
-#define LIMITS_TEXT(low, high) .words = low
-#define LIMITS_LIST(low, high) .words = low
+#define LIMITS_BOOL(low, high)   .min = low, .max = high
+#define LIMITS_INT(low, high)    .min = low, .max = high
+#define LIMITS_LONG(low, high)   .min = low, .max = high
+#define LIMITS_DOUBLE(low, high) .min = low, .max = high
+#define LIMITS_TEXT(low, high)   .words = low
+#define LIMITS_LIST(low, high)   .words = low
 
 static const struct config_rule settings_rules[] = {
 #define SETTING(kind, field_name, text, value, low, high, is_dynamic, words_for_people)            \

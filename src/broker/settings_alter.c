@@ -32,11 +32,14 @@ static enum err alter_topic_settings(struct core *core, const struct broker_topi
     enum err err = settings ? ERR_OK : ERR_NO_MEMORY;
     for (size_t i = 0; i < alter->change_count && !err; i++)
         err = broker_topic_config_change(settings, &alter->changes[i], &alter->call.diag);
+    if (!err) {
+        broker_topic_config_resolve(settings, base);
+        err = broker_topic_config_check(settings, &alter->call.diag);
+    }
     if (err) {
         broker_topic_config_unref(settings);
         return err;
     }
-    broker_topic_config_resolve(settings, base);
     *out = settings;
     return ERR_OK;
 }

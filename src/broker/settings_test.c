@@ -37,10 +37,11 @@ static void every_default_is_its_own_synonym(void **state)
     struct topic_settings *settings = broker_topic_config_new(version);
 #define TOPIC_CONFIG(kind, field, name, synonym, value, min, max, doc)                             \
     assert_true(settings->config.field == (SETTING_TYPE_##kind)broker_config_default_##kind(value));
-#define broker_config_default_LIST(value) broker_config_word(slice_text(value))
-#define broker_config_default_TEXT(value) broker_config_word(slice_text(value))
-#define broker_config_default_INT(value)  (value)
-#define broker_config_default_LONG(value) (value)
+#define broker_config_default_LIST(value)   broker_config_word(slice_text(value))
+#define broker_config_default_TEXT(value)   broker_config_word(slice_text(value))
+#define broker_config_default_INT(value)    (value)
+#define broker_config_default_LONG(value)   (value)
+#define broker_config_default_DOUBLE(value) (value)
 #include "broker/topic_config.def"
 #undef TOPIC_CONFIG
     for (unsigned i = 0; i < rules.count; i++) {
@@ -89,8 +90,12 @@ static void values_are_checked(void **state)
     assert_int_equal(set(f, &id, "min.insync.replicas", "1"), ERR_OK);
     assert_int_equal(set(f, &id, "min.insync.replicas", "2"), ERR_INVALID);
     assert_int_equal(set(f, &id, "cleanup.policy", "delete"), ERR_OK);
-    assert_int_equal(set(f, &id, "cleanup.policy", "compact"), ERR_INVALID);
-    assert_int_equal(set(f, &id, "cleanup.policy", "delete,compact"), ERR_INVALID);
+    assert_int_equal(set(f, &id, "cleanup.policy", "compact"), ERR_OK);
+    assert_int_equal(set(f, &id, "cleanup.policy", " delete , compact"), ERR_OK);
+    assert_int_equal(set(f, &id, "cleanup.policy", "delete,remove"), ERR_INVALID);
+    assert_int_equal(set(f, &id, "cleanup.policy", ","), ERR_INVALID);
+    assert_int_equal(set(f, &id, "min.compaction.lag.ms", "5"), ERR_OK);
+    assert_int_equal(set(f, &id, "max.compaction.lag.ms", "0"), ERR_INVALID);
     assert_int_equal(set(f, &id, "compression.type", "lz4"), ERR_OK);
     assert_int_equal(set(f, &id, "compression.type", "none"), ERR_INVALID);
     assert_int_equal(set(f, &id, "compression.gzip.level", "0"), ERR_INVALID);
@@ -101,7 +106,10 @@ static void values_are_checked(void **state)
     assert_int_equal(set(f, &id, "unclean.leader.election.enable", "false"), ERR_OK);
     assert_int_equal(set(f, &id, "unclean.leader.election.enable", "true"), ERR_INVALID);
     assert_int_equal(set(f, &id, "min.cleanable.dirty.ratio", "0.5"), ERR_OK);
-    assert_int_equal(set(f, &id, "min.cleanable.dirty.ratio", "0.9"), ERR_INVALID);
+    assert_int_equal(set(f, &id, "min.cleanable.dirty.ratio", "1"), ERR_OK);
+    assert_int_equal(set(f, &id, "min.cleanable.dirty.ratio", "1.01"), ERR_INVALID);
+    assert_int_equal(set(f, &id, "min.cleanable.dirty.ratio", "-0.1"), ERR_INVALID);
+    assert_int_equal(set(f, &id, "min.cleanable.dirty.ratio", "half"), ERR_INVALID);
     assert_int_equal(set(f, &id, "no.such.setting", "1"), ERR_INVALID);
     fixture_free(f);
 }
@@ -162,7 +170,7 @@ static void topics_follow_the_brokers_settings(void **state)
     assert_int_equal(said.source, CONFIG_SOURCE_DEFAULT_BROKER_DYNAMIC);
     assert_string_equal(said.last_value, "604800000");
     assert_string_equal(said.synonym, "log.retention.ms");
-    assert_int_equal(said.entries, broker_topic_config_rules().count + 16);
+    assert_int_equal(said.entries, broker_topic_config_rules().count + 12);
     assert_int_equal(alter_one(f, &broker, "log.retention.ms", "6000"), ERR_OK);
     said = describe(f, 2, "retention.ms", false);
     assert_string_equal(said.value, "6000");
@@ -203,6 +211,54 @@ static void what_cannot_change_is_refused(void **state)
     fixture_free(f);
 }
 
+static void policy_is(struct fixture *f, const char *expected)
+{
+    const struct broker_topic *topic = fixture_find(f, 0, "t");
+    const struct topic_settings *settings = broker_topic_version_of(topic)->settings;
+    assert_string_equal(settings->config.cleanup_policy, expected);
+    assert_int_equal(settings->log.compact, strstr(expected, "compact") != NULL);
+    assert_int_equal(settings->log.retain, strstr(expected, "delete") != NULL);
+    broker_topic_unref(topic);
+}
+
+static void lags_must_go_together(void **state)
+{
+    struct fixture *f = fixture_new(1);
+    assert_int_equal(fixture_create(f, 0, "t", 1), ERR_OK);
+    const struct broker_topic *topic = fixture_find(f, 0, "t");
+    struct broker_setting_change changes[2] = {
+        {SLICE_LITERAL("min.compaction.lag.ms"), SLICE_LITERAL("20"), BROKER_SETTING_SET},
+        {SLICE_LITERAL("max.compaction.lag.ms"), SLICE_LITERAL("10"), BROKER_SETTING_SET}};
+    struct broker_settings_alter ask = {
+        .topic_id = topic->id, .changes = changes, .change_count = 2};
+    assert_int_equal(alter(f, &ask), ERR_INVALID);
+    assert_non_null(strstr(ask.call.diag.text, "max.compaction.lag.ms"));
+    changes[0].value = SLICE_LITERAL("10");
+    assert_int_equal(alter(f, &ask), ERR_OK);
+    broker_topic_unref(topic);
+    fixture_free(f);
+}
+
+static void numbers_are_written_as_java_does(void **state)
+{
+    static const struct {
+        double number;
+        const char *text;
+    } pairs[] = {{0.5, "0.5"},
+                 {0, "0.0"},
+                 {1, "1.0"},
+                 {0.01, "0.01"},
+                 {1e7, "1.0E7"},
+                 {1.7976931348623157e308, "1.7976931348623157E308"},
+                 {1234567, "1234567.0"},
+                 {0.0001, "1.0E-4"}};
+    struct config_rule rule = {.type = CONFIG_TYPE_DOUBLE};
+    for (unsigned i = 0; i < COUNT_OF(pairs); i++) {
+        char buffer[CONFIG_VALUE_SIZE];
+        assert_string_equal(broker_config_text(&rule, &pairs[i].number, buffer), pairs[i].text);
+    }
+}
+
 static void lists_take_additions(void **state)
 {
     struct fixture *f = fixture_new(1);
@@ -214,11 +270,18 @@ static void lists_take_additions(void **state)
         .topic_id = topic->id, .changes = &change, .change_count = 1};
     assert_int_equal(alter(f, &ask), ERR_OK);
     change.value = SLICE_LITERAL("compact");
-    assert_int_equal(alter(f, &ask), ERR_INVALID);
-    change.op = BROKER_SETTING_SUBTRACT;
     assert_int_equal(alter(f, &ask), ERR_OK);
+    policy_is(f, "delete,compact");
+    assert_int_equal(alter(f, &ask), ERR_OK);
+    policy_is(f, "delete,compact");
+    change.op = BROKER_SETTING_SUBTRACT;
     change.value = SLICE_LITERAL("delete");
+    assert_int_equal(alter(f, &ask), ERR_OK);
+    policy_is(f, "compact");
+    assert_int_equal(alter(f, &ask), ERR_OK); /* it has none */
+    change.value = SLICE_LITERAL("delete,compact");
     assert_int_equal(alter(f, &ask), ERR_INVALID);
+    policy_is(f, "compact");
     change.name = SLICE_LITERAL("retention.ms");
     assert_int_equal(alter(f, &ask), ERR_INVALID);
     broker_topic_unref(topic);
@@ -234,6 +297,8 @@ int main(void)
         cmocka_unit_test(topics_follow_the_brokers_settings),
         cmocka_unit_test(what_cannot_change_is_refused),
         cmocka_unit_test(lists_take_additions),
+        cmocka_unit_test(lags_must_go_together),
+        cmocka_unit_test(numbers_are_written_as_java_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ struct settings_version {
 /* Settings of a topic at one time: shared by its versions and partitions, never changed. */
 struct topic_settings {
     _Atomic uint32_t refs;
-    struct broker_binding *binding; /* NULL: none */
+    struct broker_binding *binding;    /* NULL: none */
     struct broker_topic_config config; /* in force */
     uint64_t set;                      /* those that the topic itself gives */
     uint64_t generation;               /* of the broker's settings below it; core 0 only */
@@ -59,6 +59,9 @@ struct topic_settings *broker_topic_config_copy(const struct topic_settings *set
 /* Makes what follows from the explicit values; after the last change. */
 void broker_topic_config_resolve(struct topic_settings *settings,
                                  const struct settings_version *base);
+/* Do the values in force go together? ERR_INVALID with words. */
+NODISCARD enum err broker_topic_config_check(const struct topic_settings *settings,
+                                             struct diag *diag);
 /* One change of a topic's explicit values; ERR_INVALID with words. */
 NODISCARD enum err broker_topic_config_change(struct topic_settings *settings,
                                               const struct broker_setting_change *change,
@@ -163,7 +166,11 @@ void broker_append_route(struct core *core, struct broker_append *append);
 
 /* --- recode.c --- */
 
-/* Takes an append whose batch must be compressed anew, or that follows such a one. False: neither;
+#define BROKER_KEY_MISSING_TEXT "a compacted topic takes no record without a key"
+/* Plain records of a batch: has each a key? Else *out_index is the first that has none. */
+bool broker_recode_keys_are_there(struct slice records, int32_t *out_index);
+/* Takes an append whose batch must be compressed anew or unpacked to look for its keys, or that
+ * follows such a one. False: neither;
  * the caller routes it. */
 bool broker_recode_take(struct core *core, struct broker_append *append);
 

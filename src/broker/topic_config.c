@@ -7,11 +7,12 @@
 #include "broker/binding.h"
 #include "broker/state.h"
 
-#define LIMITS_BOOL(low, high) .min = low, .max = high
-#define LIMITS_INT(low, high)  .min = low, .max = high
-#define LIMITS_LONG(low, high) .min = low, .max = high
-#define LIMITS_TEXT(low, high) .words = low
-#define LIMITS_LIST(low, high) .words = low
+#define LIMITS_BOOL(low, high)   .min = low, .max = high
+#define LIMITS_INT(low, high)    .min = low, .max = high
+#define LIMITS_LONG(low, high)   .min = low, .max = high
+#define LIMITS_DOUBLE(low, high) .min = low, .max = high
+#define LIMITS_TEXT(low, high)   .words = low
+#define LIMITS_LIST(low, high)   .words = low
 
 static const struct config_rule topic_rules[] = {
 #define TOPIC_CONFIG(kind, field_name, text, same, value, low, high, words_for_people)             \
@@ -99,10 +100,13 @@ void broker_topic_config_resolve(struct topic_settings *settings,
     }
     settings->generation = base->generation;
     topic_config_codec(settings);
+    bool is_compact = strstr(config->cleanup_policy, "compact") != NULL;
     settings->append_time = strcmp(config->message_timestamp_type, "LogAppendTime") == 0;
     settings->log = (struct store_log_config){
         .segment_size_bytes = (uint32_t)config->segment_bytes,
-        .segment_ms = config->segment_ms,
+        /* what is in the last segment waits for compaction as well */
+        .segment_ms = is_compact ? MIN(config->segment_ms, config->max_compaction_lag_ms)
+                                 : config->segment_ms,
         .segment_jitter_ms = config->segment_jitter_ms,
         .retention_ms = config->retention_ms,
         .retention_bytes = config->retention_bytes,
@@ -111,7 +115,12 @@ void broker_topic_config_resolve(struct topic_settings *settings,
         .flush_messages = config->flush_messages,
         .flush_ms = config->flush_ms,
         .producer_expiry_ms = base->values.producer_id_expiration_ms,
-        .retain = true,
+        .retain = strstr(config->cleanup_policy, "delete") != NULL,
+        .compact = is_compact,
+        .compact_ratio = config->min_cleanable_dirty_ratio,
+        .compact_lag_min_ms = config->min_compaction_lag_ms,
+        .compact_lag_max_ms = config->max_compaction_lag_ms,
+        .delete_retention_ms = config->delete_retention_ms,
     };
 }
 
@@ -143,6 +152,16 @@ enum err broker_topic_config_change(struct topic_settings *settings,
         return ERR_OK;
     diag_set(diag, "%s is not implemented: it cannot be anything but '%s'", fixed->name,
              fixed->value);
+    return ERR_INVALID;
+}
+
+enum err broker_topic_config_check(const struct topic_settings *settings, struct diag *diag)
+{
+    const struct broker_topic_config *config = &settings->config;
+    if (config->min_compaction_lag_ms <= config->max_compaction_lag_ms)
+        return ERR_OK;
+    diag_set(diag, "min.compaction.lag.ms (%lld) is greater than max.compaction.lag.ms (%lld)",
+             (long long)config->min_compaction_lag_ms, (long long)config->max_compaction_lag_ms);
     return ERR_INVALID;
 }
 

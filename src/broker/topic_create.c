@@ -240,8 +240,10 @@ static enum err create_settings(struct core *core, struct broker_topic_create *c
         return ERR_NO_MEMORY;
     enum err err = broker_settings_pairs_apply(*out, create->settings, create->setting_count,
                                                &create->call.diag);
-    if (!err)
+    if (!err) {
         broker_topic_config_resolve(*out, base);
+        err = broker_topic_config_check(*out, &create->call.diag);
+    }
     return create_fault(create, BROKER_TOPIC_FAULT_SETTINGS, err);
 }
 

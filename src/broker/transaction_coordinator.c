@@ -119,6 +119,7 @@ static void topic_created(struct broker_call *call)
 static void topic_create(struct transaction_ids *transactions)
 {
     static const struct broker_setting_pair settings[] = {
+        {SLICE_LITERAL("cleanup.policy"), SLICE_LITERAL("compact")},
         {SLICE_LITERAL("retention.ms"), SLICE_LITERAL("-1")},
         {SLICE_LITERAL("retention.bytes"), SLICE_LITERAL("-1")},
         {SLICE_LITERAL("segment.bytes"), SLICE_LITERAL(SEGMENT_TEXT)},

@@ -16,6 +16,7 @@
 #define SERVER_DRAIN_MS 10000 /* for connections to finish what is in flight */
 #define SERVER_HELPERS  2
 /* Shares of the memory budget. */
+#define SERVER_COMPACT_SHARE       8
 #define SERVER_CACHE_SHARE         8 /* more lies in the page cache */
 #define SERVER_BUFFERS_SHARE       16
 #define SERVER_JOURNAL_SIZE_MAX    ((size_t)128 << 20)
@@ -167,6 +168,7 @@ static enum err open_reactor(struct server *server, struct diag *diag)
 static enum err open_store(struct server *server, struct diag *diag)
 {
     const struct server_options *options = &server->options;
+    const struct broker_settings *kafka = &options->settings->broker;
     struct store_options store = {
         .reactor = server->reactor,
         .os = options->os,
@@ -178,6 +180,11 @@ static enum err open_store(struct server *server, struct diag *diag)
         .cache_size_max_bytes = options->settings->memory_bytes / SERVER_CACHE_SHARE,
         .free_space_min_bytes = SERVER_FREE_SPACE_MIN,
         .open_files_max = options->open_files_max / 2,
+        .compact_backoff_ms = MAX(1, kafka->log_cleaner_backoff_ms),
+        .compact_keys_bytes_max =
+            (size_t)MIN((uint64_t)kafka->log_cleaner_dedupe_buffer_size,
+                        options->settings->memory_bytes / SERVER_COMPACT_SHARE),
+        .compact_bytes_per_s = kafka->log_cleaner_io_max_bytes_per_second,
     };
     enum err err = store_open(&store, &server->store, diag);
     if (err && !diag->text[0])

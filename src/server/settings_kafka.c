@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "server/conf_scalar.h"
 
-enum kind { KIND_BOOL, KIND_INT, KIND_LONG, KIND_TEXT, KIND_LIST };
+enum kind { KIND_BOOL, KIND_INT, KIND_LONG, KIND_DOUBLE, KIND_TEXT, KIND_LIST };
 
 struct setting {
     const char *name;
@@ -16,11 +16,12 @@ struct setting {
     const char *words; /* allowed texts with '|' between them, or NULL: any */
 };
 
-#define LIMITS_BOOL(low, high) .min = low, .max = high
-#define LIMITS_INT(low, high)  .min = low, .max = high
-#define LIMITS_LONG(low, high) .min = low, .max = high
-#define LIMITS_TEXT(low, high) .words = low
-#define LIMITS_LIST(low, high) .words = low
+#define LIMITS_BOOL(low, high)   .min = low, .max = high
+#define LIMITS_INT(low, high)    .min = low, .max = high
+#define LIMITS_LONG(low, high)   .min = low, .max = high
+#define LIMITS_DOUBLE(low, high) .min = low, .max = high
+#define LIMITS_TEXT(low, high)   .words = low
+#define LIMITS_LIST(low, high)   .words = low
 
 static const struct setting settings_table[] = {
 #define SETTING(kind_name, field, text, value, low, high, dynamic, doc)                            \
@@ -219,6 +220,26 @@ static enum err apply_number(struct walk *walk, const struct setting *setting,
     return ERR_OK;
 }
 
+static enum err apply_double(struct walk *walk, const struct setting *setting,
+                             const struct server_conf_value *value)
+{
+    double number;
+    if (value->type == SERVER_CONF_INTEGER)
+        number = (double)value->integer;
+    else if (value->type == SERVER_CONF_FLOAT)
+        number = value->number;
+    else if (value->type != SERVER_CONF_STRING || !text_parse_double(value->text, &number))
+        return server_conf_complain(walk->diag, &value->place, "%s is a number, not a %s",
+                                    setting->name, server_conf_type_name(value->type));
+    if (number < (double)setting->min ||
+        (setting->max != INT64_MAX && number > (double)setting->max))
+        return server_conf_complain(walk->diag, &value->place, "%s lies between %lld and %lld",
+                                    setting->name, (long long)setting->min,
+                                    (long long)setting->max);
+    *(double *)((char *)&walk->settings->broker + setting->offset) = number;
+    return ERR_OK;
+}
+
 static enum err apply_bool(struct walk *walk, const struct setting *setting,
                            const struct server_conf_value *value)
 {
@@ -280,6 +301,8 @@ static enum err apply_setting(struct walk *walk, size_t index, const struct othe
     enum err err;
     if (setting->kind == KIND_BOOL)
         err = apply_bool(walk, setting, value);
+    else if (setting->kind == KIND_DOUBLE)
+        err = apply_double(walk, setting, value);
     else if (setting->kind == KIND_TEXT || setting->kind == KIND_LIST)
         err = apply_text(walk, setting, value);
     else

@@ -224,8 +224,10 @@ static void test_values_outside_their_limits(void **state)
     assert_refused(fixture, "kafka { num.partitions: many }", "is a number, not a string");
     assert_refused(fixture, "kafka { log.retention.ms: true }", "a number of milliseconds");
     assert_refused(fixture, "kafka { log.retention.hours: 9223372036854775807 }", "lies between");
-    assert_refused(fixture, "kafka { log.cleanup.policy: compact }",
-                   "log.cleanup.policy can be delete, not 'compact'");
+    assert_refused(fixture, "kafka { log.cleanup.policy: shred }",
+                   "log.cleanup.policy can be delete|compact|compact,delete|delete,compact, not");
+    assert_refused(fixture, "kafka { log.cleaner.min.cleanable.ratio: 1.5 }", "between 0 and 1");
+    assert_refused(fixture, "kafka { log.cleaner.min.cleanable.ratio: half }", "is a number");
     assert_refused(fixture, "kafka { auto.create.topics.enable: 1 }", "is true or false");
     assert_refused(fixture, "kafka { compression.type: [a] }", "compression.type is a text");
     assert_refused(fixture, "kafka { log.dirs: '/a,/b' }", "one folder is expected");

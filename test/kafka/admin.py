@@ -164,7 +164,7 @@ class AdminTest(case.ServerCase):
     def test_what_is_not_honoured_is_refused_by_name(self):
         name = self.make_topic()
         client = self.raw()
-        wrong = [("no.such.setting", "1"), ("cleanup.policy", "compact"), ("preallocate", "true"),
+        wrong = [("no.such.setting", "1"), ("cleanup.policy", "shred"), ("preallocate", "true"),
                  ("retention.ms", "soon"), ("retention.ms", "-2"), ("segment.bytes", "1000"),
                  ("min.insync.replicas", "2"), ("remote.storage.enable", "true"),
                  ("unclean.leader.election.enable", "true"), ("compression.type", "brotli")]
