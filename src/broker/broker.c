@@ -9,6 +9,7 @@
 #include "broker/binding.h"
 #include "broker/owner.h"
 #include "broker/quota_state.h"
+#include "broker/telemetry_state.h"
 
 #define BROKER_SPACE_AGE_NS 1000000000ull
 
@@ -175,6 +176,13 @@ static void open_quota(struct opening *opening, struct slice key, struct slice v
         open_complain(opening, err, "a quota");
 }
 
+static void open_telemetry(struct opening *opening, struct slice key, struct slice value)
+{
+    enum err err = broker_telemetry_load(opening->broker, key, value);
+    if (err)
+        open_complain(opening, err, "a subscription to client metrics");
+}
+
 static void open_fact(void *arg, struct slice key, struct slice value)
 {
     struct opening *opening = arg;
@@ -186,6 +194,8 @@ static void open_fact(void *arg, struct slice key, struct slice value)
         open_topic(opening, key, value);
     else if (broker_facts_has_prefix(key, FACT_QUOTA_PREFIX))
         open_quota(opening, key, value);
+    else if (broker_facts_has_prefix(key, FACT_TELEMETRY_PREFIX))
+        open_telemetry(opening, key, value);
 }
 
 static enum err open_facts(struct broker *broker, struct settings_version *settings,
@@ -203,8 +213,10 @@ static enum err open_facts(struct broker *broker, struct settings_version *setti
     broker->node_id = settings->values.node_id;
     opening->only_settings = false;
     store_fact_each(broker->store, open_fact, opening);
-    if (!opening->err)
-        broker_quota_loaded(broker);
+    if (opening->err)
+        return opening->err;
+    broker_quota_loaded(broker);
+    broker_telemetry_loaded(broker);
     return opening->err;
 }
 
@@ -328,8 +340,10 @@ void broker_close(struct broker *broker)
     struct core *core = broker->cores && broker->cores[0].core ? broker->cores[0].core : NULL;
     broker_group_coordinator_close(broker);
     broker_transaction_coordinator_close(broker);
-    if (core)
+    if (core) {
         broker_quota_close(broker);
+        broker_telemetry_close(broker);
+    }
     while (core && (topic = broker_topic_after(core, topic ? topic->name : SLICE_NULL))) {
         for (uint32_t i = 0; i < topic->partition_count; i++)
             broker_partition_drop(topic->partitions[i]);

@@ -8,6 +8,7 @@
 //   key "topic/" id (16)    flags u8 (1: internal), partition count u32, created i64 (ms),
 //                           name size u8, name, settings
 //   key "quota/" entity     see quota_facts.c
+//   key "client-metrics/" name   see telemetry_facts.c
 //   settings                count u16, each: name size u8, name, value size u16, value as text
 #include "base/endian.h"
 #include "base/text.h"

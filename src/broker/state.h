@@ -74,6 +74,8 @@ void broker_topic_config_unref(struct topic_settings *settings);
 struct broker_core;
 struct broker_move;
 struct quota_core;
+struct telemetry;
+struct telemetry_table;
 
 /* Between two cores: all calls are parked, nobody may touch it. */
 #define BROKER_HOME_NONE UINT32_MAX
@@ -271,6 +273,7 @@ struct broker_core {
     size_t partition_count;
     struct settings_version *settings;
     struct quota_core *quota;
+    struct telemetry_table *telemetry; /* NULL: no subscriptions */
     struct list moves;   /* of move_part.node: partitions on their way */
     struct list blocked; /* partitions with a queue */
     struct core_timer blocked_timer;
@@ -307,6 +310,7 @@ struct broker {
     void *drain_arg;
     struct groups *groups; /* core 0: group_coordinator.c; NULL until the first call */
     struct transaction_ids *transactions; /* the same: transaction_coordinator.c */
+    struct telemetry *telemetry; /* core 0: telemetry_push.c; NULL until the first push */
     /* space */
     char *data_dir;
     struct core_work space_work;

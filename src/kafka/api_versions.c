@@ -46,20 +46,24 @@ static bool api_features_fill(struct kafka_request *request,
     response->supported_features_count = response->finalized_features_count = count;
     response->finalized_features_epoch = 0;
     for (size_t i = 0; i < count; i++) {
-        int16_t min = request->version < 4 ? MAX(api_features[i].min, (int16_t)1)
-                                           : api_features[i].min;
-        response->supported_features[i] =
-            (struct kafka_api_versions_response_supported_feature){
-                .name = api_features[i].name,
-                .min_version = min,
-                .max_version = api_features[i].max};
-        response->finalized_features[i] =
-            (struct kafka_api_versions_response_finalized_feature){
-                .name = api_features[i].name,
-                .max_version_level = api_features[i].level,
-                .min_version_level = api_features[i].level};
+        int16_t min =
+            request->version < 4 ? MAX(api_features[i].min, (int16_t)1) : api_features[i].min;
+        response->supported_features[i] = (struct kafka_api_versions_response_supported_feature){
+            .name = api_features[i].name, .min_version = min, .max_version = api_features[i].max};
+        response->finalized_features[i] = (struct kafka_api_versions_response_finalized_feature){
+            .name = api_features[i].name,
+            .max_version_level = api_features[i].level,
+            .min_version_level = api_features[i].level};
     }
     return true;
+}
+
+static void software_keep(char out[KAFKA_SOFTWARE_SIZE_MAX + 1], struct slice text)
+{
+    if (text.size == 0 || text.size > KAFKA_SOFTWARE_SIZE_MAX)
+        return;
+    memcpy(out, text.data, text.size);
+    out[text.size] = '\0';
 }
 
 static bool api_versions_fill(struct kafka_request *request,
@@ -106,5 +110,10 @@ void kafka_api_versions_handle(struct kafka_request *request)
         response.error_code = KAFKA_INVALID_REQUEST;
     else if (!api_versions_fill(request, &response) || !api_features_fill(request, &response))
         return;
+    if (!response.error_code && request->version >= 3 && request->conn) {
+        struct kafka_software *software = kafka_conn_software(request->conn);
+        software_keep(software->name, asked.client_software_name);
+        software_keep(software->version, asked.client_software_version);
+    }
     kafka_request_answer(request, api_versions, &response);
 }

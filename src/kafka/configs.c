@@ -3,6 +3,7 @@
 #include "wire/kafka_describe_configs.h"
 
 #include "base/text.h"
+#include "broker/telemetry.h"
 #include "broker/topic_config.h"
 #include "kafka/configs.h"
 #include "kafka/error.h"
@@ -103,6 +104,8 @@ static void each(struct describe *describe, const struct broker_topic *topic, co
         broker_topic_config_each(core, topic, fn, describe);
     else if (describe->resource->resource_type == KAFKA_RESOURCE_LOGGER)
         kafka_loggers_each(core, fn, describe);
+    else if (describe->resource->resource_type == KAFKA_RESOURCE_METRICS)
+        broker_telemetry_each(core, describe->resource->resource_name, fn, describe);
     else
         broker_settings_each(core, describe->resource->resource_name.size == 0, fn, describe);
 }
@@ -153,6 +156,11 @@ static void resource_describe(struct describe *describe)
         resource_refuse(describe->out, KAFKA_INVALID_REQUEST, "More than 4096 names of settings");
     else if (resource->resource_type == KAFKA_RESOURCE_TOPIC)
         topic_describe(describe);
+    else if (resource->resource_type == KAFKA_RESOURCE_METRICS && resource->resource_name.size > 0)
+        entries_fill(describe, NULL);
+    else if (resource->resource_type == KAFKA_RESOURCE_METRICS)
+        resource_refuse(describe->out, KAFKA_INVALID_REQUEST,
+                        "Client metrics subscription name must not be empty");
     else if (resource->resource_type != KAFKA_RESOURCE_BROKER &&
              resource->resource_type != KAFKA_RESOURCE_LOGGER)
         resource_refuse(describe->out, KAFKA_INVALID_REQUEST, "Unsupported resource type");

@@ -10,6 +10,7 @@ enum kafka_resource {
     KAFKA_RESOURCE_BROKER = 4,
     KAFKA_RESOURCE_LOGGER = 8,
     KAFKA_RESOURCE_METRICS = 16, /* which metrics clients push */
+    KAFKA_RESOURCE_GROUP = 32,
 };
 
 /* The name of a broker resource is this node's id. */

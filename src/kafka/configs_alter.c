@@ -4,6 +4,7 @@
 #include "wire/kafka_incremental_alter_configs.h"
 
 #include "base/map.h"
+#include "broker/telemetry.h"
 #include "kafka/configs.h"
 #include "kafka/error.h"
 #include "kafka/handlers.h"
@@ -162,6 +163,8 @@ static void one_judge(struct kafka_request *request, struct alter_one *one)
         if (one->name.size > 0 && !kafka_configs_is_node(request->core, one->name))
             one_refuse(one, KAFKA_INVALID_REQUEST,
                        "Unexpected broker id: only the settings of the node asked can be changed");
+    } else if (one->type == KAFKA_RESOURCE_METRICS) {
+        one->alter.name = one->name; /* judged where it is changed */
     } else if (one->type != KAFKA_RESOURCE_TOPIC) {
         one_refuse(one, KAFKA_INVALID_REQUEST, "Unsupported resource type");
     } else if ((topic = broker_topic_find(request->core, one->name)) != NULL) {
@@ -198,7 +201,10 @@ static void alter_start(struct kafka_request *request)
     for (size_t i = 0; i < state->count && pending > 0; i++)
         if (!state->ones[i].code && state->ones[i].request) {
             pending--;
-            broker_settings_alter(request->core, &state->ones[i].alter);
+            if (state->ones[i].type == KAFKA_RESOURCE_METRICS)
+                broker_telemetry_alter(request->core, &state->ones[i].alter);
+            else
+                broker_settings_alter(request->core, &state->ones[i].alter);
         }
     if (state->pending == 0)
         alter_answer(request);

@@ -31,6 +31,7 @@ struct kafka_conn {
     struct core_timer timer;
     uint64_t began_ns; /* the handler at work */
     struct broker_quota_client quota;
+    struct kafka_software software;
 };
 
 struct kafka *kafka_conn_kafka(const struct kafka_conn *conn)
@@ -51,6 +52,11 @@ uint64_t kafka_conn_id(const struct kafka_conn *conn)
 struct broker_quota_client *kafka_conn_quota(struct kafka_conn *conn)
 {
     return &conn->quota;
+}
+
+struct kafka_software *kafka_conn_software(struct kafka_conn *conn)
+{
+    return &conn->software;
 }
 
 uint64_t kafka_conn_began_ns(const struct kafka_conn *conn)

@@ -23,3 +23,12 @@ uint64_t kafka_conn_id(const struct kafka_conn *conn);
 struct broker_quota_client *kafka_conn_quota(struct kafka_conn *conn);
 /* Since when the handler at work has been running; 0: none is, or nobody asks. */
 uint64_t kafka_conn_began_ns(const struct kafka_conn *conn);
+
+/* Longer names of software are not kept. */
+#define KAFKA_SOFTWARE_SIZE_MAX 64
+/* What the client said that it is, in ApiVersions; empty when it did not. */
+struct kafka_software {
+    char name[KAFKA_SOFTWARE_SIZE_MAX + 1];
+    char version[KAFKA_SOFTWARE_SIZE_MAX + 1];
+};
+struct kafka_software *kafka_conn_software(struct kafka_conn *conn);

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "broker/telemetry.h"
 #include "nats/report.h"
 
 #define CONNZ_LIMIT_DEFAULT 1024
@@ -91,6 +92,7 @@ static void metrics(void *arg, struct slice query, struct admin_call *call)
     text_add_format(&text, "# TYPE leat_memory_bytes gauge\nleat_memory_bytes %zu\n",
                     budget_used(reactor_budget(pages->reactor)));
     nats_report_metrics(pages->nats, &text);
+    broker_telemetry_report(pages->broker, &text);
     report_is_there(call, text.failed ? SLICE_NULL : text_slice(&text));
     text_deinit(&text);
 }
@@ -104,8 +106,8 @@ static void root(void *arg, struct slice query, struct admin_call *call)
                                "</body></html>\n"));
 }
 
-void server_pages_init(struct server_pages *pages, struct reactor *reactor, struct nats *nats,
-                       uint16_t http_port)
+void server_pages_init(struct server_pages *pages, struct reactor *reactor, struct broker *broker,
+                       struct nats *nats, uint16_t http_port)
 {
     static const char json[] = "application/json";
     *pages = (struct server_pages){
@@ -121,6 +123,7 @@ void server_pages_init(struct server_pages *pages, struct reactor *reactor, stru
             },
         .nats = nats,
         .reactor = reactor,
+        .broker = broker,
         .http_port = http_port,
     };
 }

@@ -299,7 +299,8 @@ static enum err open_http(struct server *server, struct diag *diag)
     }
     struct sockaddr_storage bound;
     listener_address(server->http_listener, &bound);
-    server_pages_init(&server->pages, server->reactor, server->nats, server_address_port(&bound));
+    server_pages_init(&server->pages, server->reactor, server->broker, server->nats,
+                      server_address_port(&bound));
     return ERR_OK;
 }
 
