@@ -7,8 +7,10 @@
 
 #include <cmocka.h>
 
+#include "base/endian.h"
 #include "cli/command.h"
 #include "cli/facts.h"
+#include "wire/kafka_fetch.h"
 
 static void check(const struct cli_advice_case *found, enum cli_advice_level level,
                   const char *what_part, const char *fix_part)
@@ -101,6 +103,47 @@ static void test_assignments(void **state)
     text_deinit(&out);
 }
 
+/* A batch as far as its header goes. */
+static void put_batch(uint8_t batch[61], int64_t base, uint16_t attributes, int64_t producer)
+{
+    memset(batch, 0, 61);
+    be64_put(batch, (uint64_t)base);
+    be32_put(batch + 8, 61 - 12);
+    be16_put(batch + 21, attributes);
+    be64_put(batch + 43, (uint64_t)producer);
+}
+
+static void test_records_among_marks(void **state)
+{
+    (void)state;
+    uint8_t bytes[3 * 61] = {0};
+    struct kafka_fetch_response_aborted_transaction aborted = {.producer_id = 7,
+                                                               .first_offset = 10};
+    struct kafka_fetch_response_partition part = {
+        .aborted_transactions = &aborted,
+        .aborted_transactions_count = 1,
+        .records = {.size = sizeof(bytes), .bytes = slice_make(bytes, sizeof(bytes))}};
+    put_batch(bytes, 10, 0x10, 7);
+    put_batch(bytes + 61, 11, 0x30, 7);
+    put_batch(bytes + 122, 12, 0x30, 8);
+    int64_t from = 10;
+    assert_false(cli_facts_has_record(&part, &from));
+    assert_int_equal(from, 13);
+    part.aborted_transactions_count = 0; /* it was committed */
+    from = 10;
+    assert_true(cli_facts_has_record(&part, &from));
+    from = 11; /* and read */
+    assert_false(cli_facts_has_record(&part, &from));
+    part.aborted_transactions_count = 1;
+    put_batch(bytes + 122, 12, 0x10, 7); /* the producer's next transaction, which was not */
+    from = 10;
+    assert_true(cli_facts_has_record(&part, &from));
+    part.records.bytes.size = 70; /* cut off */
+    part.aborted_transactions_count = 1;
+    from = 10;
+    assert_true(cli_facts_has_record(&part, &from));
+}
+
 /* Every flag that a command names is there, and no two of its flags share a letter. */
 static void test_tables(void **state)
 {
@@ -130,9 +173,8 @@ static void test_tables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_disks),
-        cmocka_unit_test(test_assignments),
+        cmocka_unit_test(test_addresses),   cmocka_unit_test(test_disks),
+        cmocka_unit_test(test_assignments), cmocka_unit_test(test_records_among_marks),
         cmocka_unit_test(test_tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

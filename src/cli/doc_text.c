@@ -70,11 +70,13 @@ static void add_value(const struct cli_doc *doc, const struct cli_doc_style *sty
 /* Units at the end of a name are said by the value. */
 static size_t title_size(const struct cli_doc *doc)
 {
+    static const char *const units[] = {"_bytes", "_ms"};
     size_t size = strlen(doc->name);
-    if (doc->kind == CLI_DOC_BYTES && size > 6)
-        return size - strlen("_bytes");
-    if ((doc->kind == CLI_DOC_TIME || doc->kind == CLI_DOC_DURATION) && size > 3)
-        return size - strlen("_ms");
+    for (size_t i = 0; i < COUNT_OF(units); i++) {
+        size_t unit_size = strlen(units[i]);
+        if (size > unit_size && strcmp(doc->name + size - unit_size, units[i]) == 0)
+            return size - unit_size;
+    }
     return size;
 }
 

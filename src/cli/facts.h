@@ -20,6 +20,12 @@ enum cli_exit cli_facts_gather(struct cli *cli, struct slice group, struct slice
 enum cli_exit cli_facts_look_again(struct cli *cli, struct cli_facts *facts);
 /* Fills what hangs, where a last stable offset lies before the end. */
 void cli_facts_find_open(struct cli *cli, struct cli_facts *facts);
+/* Fills barren: looks into the logs between committed and stable offsets. */
+void cli_facts_find_records(struct cli *cli, struct cli_facts *facts);
+struct kafka_fetch_response_partition;
+/* The answer of a fetch has a record at or behind *from that a reader of committed records is
+ * given. Else *from is where the batches end; aborted transactions that ended are taken out. */
+bool cli_facts_has_record(struct kafka_fetch_response_partition *part, int64_t *from);
 /* Says that the group is not there, with the nearest name that is. */
 enum cli_exit cli_facts_missing(struct cli *cli, struct slice group);
 

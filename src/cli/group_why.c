@@ -74,6 +74,7 @@ enum cli_exit cli_group_why(struct cli *cli)
     if (result)
         return result;
     cli_facts_find_open(cli, &facts);
+    cli_facts_find_records(cli, &facts);
     if (cli_why_decide(&facts.why, &cli->arena, &answer))
         return cli_fail(cli, CLI_FAILED, NULL, "out of memory");
     result = watch(cli, watch_ms, &facts, &answer);

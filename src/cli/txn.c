@@ -80,6 +80,7 @@ static void add_state(struct cli *cli, struct cli_doc *record,
     cli_doc_add(cli, record, "open_for_ms", open ? CLI_DOC_DURATION : CLI_DOC_NULL,
                 MAX(cli_now_ms() - start, 0));
     struct cli_doc *list = cli_doc_add_list(cli, record, "partitions");
+    list->no_rows = "It holds no partitions.";
     for (size_t t = 0; t < state->topics_count; t++) {
         for (size_t p = 0; p < state->topics[t].partitions_count; p++) {
             struct cli_doc *row = cli_doc_row(cli, list);

@@ -25,7 +25,7 @@ static int64_t reach(const struct cli_why_partition *p)
 
 int64_t cli_why_lag(const struct cli_why_partition *p)
 {
-    if (p->end < 0)
+    if (p->end < 0 || (p->barren && p->stable >= p->end))
         return 0;
     int64_t from = p->committed >= 0 ? p->committed : MAX(p->start, 0);
     return MAX(p->end - from, 0);
@@ -35,7 +35,7 @@ int64_t cli_why_lag(const struct cli_why_partition *p)
 static bool has_readable(const struct cli_why_partition *p)
 {
     int64_t from = p->committed >= 0 ? p->committed : MAX(p->start, 0);
-    return p->exists && p->end >= 0 && from < reach(p);
+    return p->exists && !p->barren && p->end >= 0 && from < reach(p);
 }
 
 static bool moves(const struct cli_why_partition *p)
@@ -287,8 +287,8 @@ static bool hangs(struct deciding *d)
     for (size_t i = 0; i < d->facts->partition_count; i++) {
         const struct cli_why_partition *p = &d->facts->partitions[i];
         int64_t from = p->committed >= 0 ? p->committed : p->start;
-        if (!p->exists || p->stable < 0 || p->stable >= p->end || from < p->stable ||
-            p->member < 0 || moves(p))
+        if (!p->exists || p->stable < 0 || p->stable >= p->end ||
+            (from < p->stable && !p->barren) || p->member < 0 || moves(p))
             continue;
         text_add_format(&d->what, "An open transaction holds back ");
         say_partition(&d->what, p);

@@ -25,6 +25,7 @@ struct cli_why_partition {
     int64_t start;           /* of the log; -1: not known */
     int64_t end;
     int64_t stable; /* the last stable offset; -1: not known */
+    bool barren;    /* up to there lie no records, only marks, gaps, and what was aborted */
     /* The oldest open transaction; producer -1: none known. */
     int64_t open_producer;
     int64_t open_offset;

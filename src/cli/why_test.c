@@ -161,6 +161,18 @@ static void test_open_transaction(void **state)
     decide(b, CLI_WHY_OPEN_TRANSACTION, "from offset 10 on");
 }
 
+static void test_marks_are_no_records(void **state)
+{
+    struct bench *b = bench_of(state);
+    b->partitions[0].end = b->partitions[0].stable = 12;
+    decide(b, CLI_WHY_NOT_COMMITTING, "2 records wait");
+    b->partitions[0].barren = true; /* the marks of transactions that ended */
+    struct cli_why_answer answer = decide(b, CLI_WHY_CAUGHT_UP, "Nothing");
+    assert_int_equal(answer.lag, 0);
+    b->partitions[0].end = 20;
+    decide(b, CLI_WHY_OPEN_TRANSACTION, "from offset 12 on");
+}
+
 static void test_slow_members(void **state)
 {
     struct bench *b = bench_of(state);
@@ -228,6 +240,7 @@ int main(void)
         cmocka_unit_test(test_out_of_range),
         cmocka_unit_test(test_assignment),
         cmocka_unit_test(test_open_transaction),
+        cmocka_unit_test(test_marks_are_no_records),
         cmocka_unit_test(test_slow_members),
         cmocka_unit_test(test_the_first_reason_wins),
         cmocka_unit_test(test_many_members_are_not_all_named),
