@@ -227,6 +227,48 @@ static void relaxed_durability_moves_the_stable_offset_at_once(void **state)
     log_fixture_free(f);
 }
 
+/* Batches that were taken and then found no room on the disk never were. */
+static void what_fails_to_commit_leaves_no_transaction(void **state)
+{
+    struct log_fixture *f = opened();
+    struct log_fixture_append *appends[400] = {NULL};
+    struct store_log *log = f->logs[0];
+    struct log_fixture_batch batch = {
+        .count = 1, .size = 9000, .producer_id = 2, .is_transactional = true};
+    enum err err = ERR_OK;
+    unsigned count = 0, failed = 0;
+    put(f, 1, 0);
+    put(f, 0, 0);
+    os_fake_capacity_set(f->fake, 4096);
+    while (count < COUNT_OF(appends) && !log->is_failing && err == ERR_OK) {
+        appends[count] = log_fixture_append(f, 0, &batch, &err);
+        count += err == ERR_OK;
+        batch.producer_id++;
+        if (count % 20 == 0)
+            log_fixture_turns(f, 1);
+    }
+    log_fixture_turns(f, 50);
+    for (unsigned i = 0; i < count; i++) {
+        assert_true(appends[i]->is_done);
+        int64_t id = appends[i]->append.header.producer_id;
+        assert_int_equal(transactions_find(log->transactions, id) != NULL,
+                         appends[i]->err == ERR_OK);
+        failed += appends[i]->err != ERR_OK;
+        free(appends[i]);
+    }
+    assert_true(failed > 0);
+    assert_int_equal(log->transactions->open_count, 1 + count - failed);
+    assert_int_equal(store_log_stable(log), 0);
+    os_fake_capacity_set(f->fake, 1 << 30);
+    os_fake_advance(f->fake, 1100000000);
+    log_fixture_turns(f, 12);
+    mark(f, 1, FIXTURE_COMMIT);
+    for (int64_t id = 2; id < 2 + count - failed; id++)
+        mark(f, id, FIXTURE_ABORT);
+    assert_int_equal(store_log_stable(log), store_log_end(log));
+    log_fixture_free(f);
+}
+
 struct seen {
     unsigned count;
     struct store_producer last;
@@ -266,6 +308,7 @@ int main(void)
         cmocka_unit_test(readers_hear_what_was_aborted),
         cmocka_unit_test(the_start_may_pass_an_open_transaction),
         cmocka_unit_test(relaxed_durability_moves_the_stable_offset_at_once),
+        cmocka_unit_test(what_fails_to_commit_leaves_no_transaction),
         cmocka_unit_test(producers_are_told_with_their_transactions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
