@@ -138,6 +138,25 @@ static void test_reading(void **state)
                "null=a\xc3\xa9@1,null=hi\xff@-1,");
 }
 
+/* Sizes of several bytes count in their order. */
+static void test_long_sizes(void **state)
+{
+    static const char *const formats[] = {"%V{big16}%v", "%V{little32}%v"};
+    static const uint8_t heads[2][4] = {{1, 2}, {2, 1, 0, 0}};
+    for (size_t i = 0; i < COUNT_OF(formats); i++) {
+        uint8_t input[4 + 258];
+        size_t head_size = i == 0 ? 2 : 4;
+        struct text out;
+        memset(input, 'x', sizeof(input));
+        memcpy(input, heads[i], head_size);
+        text_init(&out);
+        assert_int_equal(read_all(*state, formats[i], slice_make(input, head_size + 258), &out),
+                         ERR_NOT_FOUND);
+        assert_int_equal(out.size, strlen("null=") + 258 + strlen("@-1,"));
+        text_deinit(&out);
+    }
+}
+
 static void test_wrong_input(void **state)
 {
     static const struct {
@@ -215,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_letters),
         cmocka_unit_test(test_wrong_formats),
         cmocka_unit_test(test_reading),
+        cmocka_unit_test(test_long_sizes),
         cmocka_unit_test(test_wrong_input),
         cmocka_unit_test(test_unreadable_formats),
         cmocka_unit_test(test_json_there_and_back),
