@@ -199,7 +199,7 @@ void compact_cancel(struct store_log *log)
     run->is_cancelled = true;
     if (run->is_at_work || (run->phase == COMPACT_OPEN && log->state == LOG_WAKING))
         return; /* it comes back */
-    run->log->is_swapping = false;
+    log->is_swap_wanted = log->is_swapping = false;
     core_timer_cancel(run->home->core, &run->timer);
     next_slice(run);
     read_wake(log);
@@ -266,6 +266,8 @@ static void next_slice(struct compact_run *run)
         return; /* goes with the log */
     if (run->cause == ERR_OK)
         run->cause = run->is_cancelled || log->err != ERR_OK ? ERR_CANCELLED : run->err;
+    if (run->cause == ERR_OK && store_is_full(log->store) && run->output.file)
+        run->cause = ERR_DISK_FULL; /* what it would free is less urgent than what it takes */
     bool is_over = run->phase == COMPACT_END || (run->cause != ERR_OK && !run->output.file);
     if (is_over) {
         run_end(run);
@@ -273,8 +275,8 @@ static void next_slice(struct compact_run *run)
     }
     if (run->cause != ERR_OK)
         run->phase = COMPACT_DISCARD;
-    log->is_swapping = run->phase == COMPACT_SWAP;
-    if (log->is_swapping)
+    log->is_swap_wanted = run->phase == COMPACT_SWAP;
+    if (log->is_swap_wanted)
         compact_swap_check(log);
     else
         submit(run);
@@ -358,7 +360,7 @@ static void swap_done(struct core *core, struct core_work *work)
     run->err = write->err;
     log->write = NULL;
     log->home->job_count--;
-    log->is_swapping = false;
+    log->is_swap_wanted = log->is_swapping = false;
     if (run->err == ERR_OK) {
         swap_install(run);
     } else if (run->is_swap_begun) { /* the next start ends it */
@@ -376,8 +378,11 @@ static void swap_done(struct core *core, struct core_work *work)
 void compact_swap_check(struct store_log *log)
 {
     struct compact_run *run = log->compact;
-    if (!log->is_swapping || !run || run->is_at_work || log->write || !list_empty(&log->jobs) ||
-        log->state != LOG_OPEN || log->store->is_closing)
+    if (!log->is_swap_wanted || !run || run->is_at_work || log->write || log->state != LOG_OPEN ||
+        log->store->is_closing)
+        return;
+    log->is_swapping = true;
+    if (!list_empty(&log->jobs))
         return;
     struct log_write *write = inputs_are_there(run) ? tail_write_new(log) : NULL;
     if (!write) {

@@ -502,8 +502,10 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
 }
 
 /* One thread: ThreadSanitizer has little to find here and is slow. */
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__)
 #define SEED_COUNT 10
+#elif defined(__SANITIZE_ADDRESS__)
+#define SEED_COUNT 30
 #else
 #define SEED_COUNT 120
 #endif

@@ -12,7 +12,7 @@
 #include "store/compact.h"
 
 /* Plain records of one batch; what has more stays as it is. */
-#define JUDGE_PLAIN_SIZE_MAX ((size_t)128 << 20)
+#define JUDGE_PLAIN_SIZE_MAX ((size_t)64 << 20)
 
 void compact_judge_init(struct compact_judge *judge)
 {

@@ -410,6 +410,71 @@ static void keys_beyond_the_memory_are_cleaned_later(void **state)
     log_fixture_free(f);
 }
 
+static void looked_up(struct store_lookup *lookup)
+{
+    *(bool *)lookup->private = true;
+}
+
+static struct store_lookup look_up(struct log_fixture *f, int64_t timestamp_ms)
+{
+    bool is_done = false;
+    struct store_lookup lookup = {
+        .timestamp_ms = timestamp_ms, .done = looked_up, .private = &is_done};
+    if (timestamp_ms < 0)
+        store_log_find_max_time(f->logs[0], &lookup);
+    else
+        store_log_find_time(f->logs[0], &lookup);
+    for (unsigned i = 0; i < 100 && !is_done; i++)
+        log_fixture_turns(f, 1);
+    assert_true(is_done);
+    assert_int_equal(lookup.result, ERR_OK);
+    return lookup;
+}
+
+/* Times of what is gone are not found, those of what stays are. */
+static void times_are_found_among_what_stays(void **state)
+{
+    struct log_fixture *f = compact_fixture();
+    for (int i = 0; i < 40; i++) {
+        struct keyed record = {1, i, i == 3 ? 90000 : 1000 + 10 * i};
+        struct keyed other[2] = {{2, i, 500}, {3, i, i == 20 ? 80000 : 600}};
+        put_batch(f, &record, 1, BATCH_CODEC_NONE);
+        put_batch(f, other, 2, BATCH_CODEC_NONE);
+    }
+    struct keyed last = {4, 0, 70000};
+    int64_t last_offset = put_batch(f, &last, 1, BATCH_CODEC_NONE);
+    assert_int_equal(look_up(f, -1).found_timestamp_ms, 90000);
+    clean(f);
+    struct store_lookup found = look_up(f, -1);
+    assert_int_equal(found.found_timestamp_ms, 70000);
+    assert_int_equal(found.offset, last_offset);
+    found = look_up(f, 1000);
+    assert_true(found.offset > 90 && found.found_timestamp_ms > 1300);
+    log_fixture_close(f);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    assert_int_equal(look_up(f, 1000).offset, found.offset);
+    log_fixture_free(f);
+}
+
+static void the_disk_is_used_no_more_than_allowed(void **state)
+{
+    struct log_fixture *f = compact_fixture();
+    f->options.compact_bytes_per_s = 10000;
+    log_fixture_close(f);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    for (int i = 0; i < 30; i++)
+        put(f, 1, i);
+    uint64_t size = store_log_size(f->logs[0]);
+    checkpoint(f);
+    turns(f, SECOND_NS);
+    unsigned seconds = 0;
+    for (; f->logs[0]->compact; seconds++)
+        turns(f, SECOND_NS);
+    assert_true(f->logs[0]->clean_end > 0);
+    assert_in_range(seconds, size / 10000, size / 10000 * 3);
+    log_fixture_free(f);
+}
+
 static void a_move_or_a_drain_ends_it(void **state)
 {
     struct log_fixture *f = compact_fixture();
@@ -444,6 +509,8 @@ int main(void)
         cmocka_unit_test(a_damaged_segment_stays_as_it_is),
         cmocka_unit_test(holes_become_physical),
         cmocka_unit_test(keys_beyond_the_memory_are_cleaned_later),
+        cmocka_unit_test(times_are_found_among_what_stays),
+        cmocka_unit_test(the_disk_is_used_no_more_than_allowed),
         cmocka_unit_test(a_move_or_a_drain_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

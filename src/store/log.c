@@ -183,7 +183,7 @@ bool log_is_quiet(const struct store_log *log)
 
 void log_settle_check(struct store_log *log)
 {
-    if (log->is_swapping)
+    if (log->is_swap_wanted)
         compact_swap_check(log);
     if (log->quiet_done || log->store->is_draining)
         log_mark_finished(log);

@@ -246,7 +246,8 @@ struct store_log {
     int64_t dirty_ms;            /* timestamp of the first segment behind it; -1: not known */
     int64_t checkpoint_base;     /* segments below are covered by the published checkpoint */
     uint32_t layout;             /* grows when segments take each other's place */
-    bool is_swapping;            /* they are about to: reads of segments wait */
+    bool is_swap_wanted;         /* they are about to: no write-behind begins */
+    bool is_swapping;            /* reads of segments wait as well */
     bool is_checkpoint_forced;   /* although nothing came through the journal */
 
     struct list live_node;

@@ -283,7 +283,7 @@ static bool flush_log(struct store_log *log)
     if (log->is_failing)
         return true;
     if (log->checkpoint_state == LOG_CP_CUT && log->inflight_count == 0 && !log->write &&
-        !log->is_swapping)
+        !log->is_swap_wanted)
         checkpoint_cut(log);
     bool direct = log->queue_bytes >= log->store->options.direct_size_min_bytes;
     if (direct)

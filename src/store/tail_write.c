@@ -350,7 +350,7 @@ static void segments_add(struct log_write *write)
 
 void tail_write_start(struct store_log *log, bool sync)
 {
-    if (log->write || log->is_swapping || log->state != LOG_OPEN || log->err != ERR_OK)
+    if (log->write || log->is_swap_wanted || log->state != LOG_OPEN || log->err != ERR_OK)
         return;
     if (!sync && log->checkpoint_state == LOG_CP_CUT)
         return; /* the cut waits for nothing to be on its way, and writes all the same */

@@ -190,7 +190,8 @@ class CompactTest(case.ServerCase):
     def test_aborted_records_go(self):
         topic = self.make_topic(settings=SETTINGS)
         model = {}
-        producer = self.producer(**{"transactional.id": self.topic_name("tx")})
+        producer = self.producer(**{"transactional.id": self.topic_name("tx"),
+                                    "transaction.timeout.ms": int(DEADLINE_S * 1000)})
         producer.init_transactions(DEADLINE_S)
         sent = 0
         for turn in range(24):
