@@ -145,6 +145,22 @@ static void look(struct log_fixture *f)
     assert_int_equal(next, 15);
 }
 
+static void nothing_done(void *arg, enum err err)
+{
+    assert_int_equal(err, ERR_OK);
+    ++*(unsigned *)arg;
+}
+
+static void move(struct log_fixture *f)
+{
+    unsigned done = 0;
+    store_log_detach(f->logs[0], nothing_done, &done);
+    for (unsigned i = 0; i < 100 && done == 0; i++)
+        log_fixture_turns(f, 1);
+    assert_int_equal(done, 1);
+    store_log_attach(f->logs[0], f->core);
+}
+
 /* In memory, from files after a restart with and without a checkpoint, and after a move. */
 static void readers_hear_what_was_aborted(void **state)
 {
@@ -168,6 +184,12 @@ static void readers_hear_what_was_aborted(void **state)
     os_fake_crash(f->fake, 1, OS_FAKE_CRASH_LOSE_ALL);
     assert_int_equal(log_fixture_open(f), ERR_OK);
     look(f);
+    move(f);
+    look(f);
+    log_fixture_close(f);
+    os_fake_crash(f->fake, 2, OS_FAKE_CRASH_LOSE_ALL);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    look(f);
     for (unsigned i = 0; i < 2; i++) {
         log_fixture_drain(f);
         log_fixture_close(f);
@@ -177,12 +199,6 @@ static void readers_hear_what_was_aborted(void **state)
     assert_int_equal(mark(f, 3, FIXTURE_COMMIT), 19);
     assert_int_equal(store_log_stable(f->logs[0]), 20);
     log_fixture_free(f);
-}
-
-static void nothing_done(void *arg, enum err err)
-{
-    assert_int_equal(err, ERR_OK);
-    ++*(unsigned *)arg;
 }
 
 static void the_start_may_pass_an_open_transaction(void **state)
