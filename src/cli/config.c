@@ -72,7 +72,7 @@ static enum cli_exit fetch(struct cli *cli, const struct cli_config_query *query
 enum cli_exit cli_config_add(struct cli *cli, const struct cli_config_query *query,
                              struct cli_doc *list)
 {
-    struct kafka_describe_configs_response_result found;
+    struct kafka_describe_configs_response_result found = {0};
     enum cli_exit result = fetch(cli, query, &found);
     if (result)
         return result;
@@ -154,7 +154,7 @@ struct change {
 static void hint_at_name(struct cli *cli, const struct change *change)
 {
     struct cli_config_query query = {.kind = change->kind, .name = change->name, .all = true};
-    struct kafka_describe_configs_response_result known;
+    struct kafka_describe_configs_response_result known = {0};
     if (change->kind == CLI_CONFIG_BROKER && change->name.size == 0)
         query.name = slice_text(cli_words(cli, "%d", cli->cluster->controller));
     if (fetch(cli, &query, &known))

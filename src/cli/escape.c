@@ -22,18 +22,16 @@ void cli_escape_add(struct text *out, struct slice bytes, enum cli_escape how)
         size_t start = position;
         int32_t code = text_utf8_next(bytes, &position);
         struct slice piece = slice_make(bytes.data + start, position - start);
-        if (code < 0) {
-            add_bytes(out, piece);
-        } else if (!is_harmful(code) ||
-                   (how == CLI_ESCAPE_LINES && (code == '\n' || code == '\t'))) {
+        bool passes =
+            !is_harmful(code) || (how == CLI_ESCAPE_LINES && (code == '\n' || code == '\t'));
+        if (code >= 0 && passes)
             text_add(out, piece);
-        } else if (code == '\n' || code == '\t' || code == '\r') {
+        else if (code == '\n' || code == '\t' || code == '\r')
             text_add_text(out, code == '\n' ? "\\n" : code == '\t' ? "\\t" : "\\r");
-        } else if (code < 0x80) {
+        else if (code < 0x80)
             add_bytes(out, piece);
-        } else {
+        else
             text_add_format(out, "\\u{%04x}", (unsigned)code);
-        }
     }
 }
 

@@ -159,7 +159,7 @@ enum cli_exit cli_txn_producers(struct cli *cli)
     struct cli_doc *list = cli_doc_list(cli);
     list->no_rows = "No producer with an id has written there lately.";
     for (size_t i = 0; !result && i < count; i++) {
-        struct kafka_describe_producers_response_partition found;
+        struct kafka_describe_producers_response_partition found = {0};
         result = fetch_producers(cli, &places[i], false, &found);
         for (size_t p = 0; !result && p < found.active_producers_count; p++) {
             const struct kafka_describe_producers_response_producer *producer =
@@ -182,7 +182,7 @@ enum cli_exit cli_txn_producers(struct cli *cli)
 
 bool cli_txn_oldest(struct cli *cli, const struct cli_place *place, struct cli_txn_open *out)
 {
-    struct kafka_describe_producers_response_partition found;
+    struct kafka_describe_producers_response_partition found = {0};
     if (fetch_producers(cli, place, true, &found))
         return false;
     bool any = false;
