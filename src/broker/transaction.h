@@ -62,6 +62,16 @@ struct transaction_end {
 };
 void broker_transaction_end(struct core *core, struct transaction_end *end);
 
+/* A marker that did not come from the coordinator is durable in a partition of the groups' topic:
+ * offsets promised in it count now, or never. err: LOADING (the marker is to be written again). */
+struct transaction_settle {
+    struct broker_call call;
+    int32_t partition;
+    int64_t producer_id;
+    bool commit;
+};
+void broker_transaction_settle(struct core *core, struct transaction_settle *settle);
+
 /* --- For administrators --- */
 /* The results lie in arena, which the caller inits before and deinits after. err: NOT_FOUND. */
 struct transaction_describe {

@@ -9,7 +9,7 @@
 #define NS_PER_MS           UINT64_C(1000000)
 #define TEXT_OF(number)     #number
 #define NUMBER_TEXT(number) TEXT_OF(number)
-#define SEGMENT_TEXT        NUMBER_TEXT(TRANSACTION_BATCH_SIZE_MAX)
+#define SEGMENT_TEXT        NUMBER_TEXT(TRANSACTION_SEGMENT_SIZE)
 
 static void start_run(struct core *core, struct core_task *task);
 

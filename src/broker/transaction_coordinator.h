@@ -10,8 +10,10 @@
 /* Calls wait so long for their partition to be read back, and so many. */
 #define TRANSACTION_LOAD_WAIT_MS   1000
 #define TRANSACTION_LOAD_CALLS_MAX 65536
-/* The largest record, and the size of the segments. */
+/* The largest record. */
 #define TRANSACTION_BATCH_SIZE_MAX 8388608
+/* Small, so that compaction comes early: the log is read back at every start. */
+#define TRANSACTION_SEGMENT_SIZE 1048576
 /* Until what failed is tried again. */
 #define TRANSACTION_RETRY_MS 200
 /* How often an idle transactional id looks whether it has expired, at least. */

@@ -96,3 +96,18 @@ void broker_transaction_markers_send(struct transaction_entry *entry)
         return;
     }
 }
+
+/* --- markers of others --- */
+
+static void settle_serve(struct core *core, struct broker_call *call)
+{
+    const struct transaction_settle *settle = CONTAINER_OF(call, struct transaction_settle, call);
+    enum err err =
+        broker_group_promise_end(core, settle->partition, settle->producer_id, settle->commit);
+    broker_call_finish(core, call, err == ERR_AGAIN ? ERR_LOADING : err);
+}
+
+void broker_transaction_settle(struct core *core, struct transaction_settle *settle)
+{
+    broker_call_to_owner(core, &settle->call, settle_serve);
+}

@@ -2,11 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/kafka_write_txn_markers.h"
 
+#include "broker/transaction.h"
 #include "kafka/error.h"
 #include "kafka/handlers.h"
 
 struct markers_part {
     struct broker_marker marker;
+    struct transaction_settle settle;
+    bool is_of_groups;
     struct kafka_request *request;
     struct kafka_write_txn_markers_response_partition *out;
 };
@@ -17,13 +20,31 @@ struct markers {
     size_t pending;
 };
 
+static void part_answer(struct markers_part *part, enum err err)
+{
+    struct markers *state = part->request->state;
+    part->out->error_code = kafka_error_of_append(err);
+    if (--state->pending == 0)
+        kafka_request_answer(part->request, write_txn_markers, &state->response);
+}
+
+static void part_settled(struct broker_call *call)
+{
+    part_answer(CONTAINER_OF(call, struct markers_part, settle.call), call->err);
+}
+
 static void part_done(struct broker_call *call)
 {
     struct markers_part *part = CONTAINER_OF(call, struct markers_part, marker.call);
-    struct markers *state = part->request->state;
-    part->out->error_code = kafka_error_of_append(call->err);
-    if (--state->pending == 0)
-        kafka_request_answer(part->request, write_txn_markers, &state->response);
+    if (call->err || !part->is_of_groups) {
+        part_answer(part, call->err);
+        return;
+    }
+    part->settle = (struct transaction_settle){.call.done = part_settled,
+                                               .partition = part->out->partition_index,
+                                               .producer_id = part->marker.producer_id,
+                                               .commit = part->marker.commit};
+    broker_transaction_settle(part->request->core, &part->settle);
 }
 
 static void part_start(struct kafka_request *request, const struct broker_topic *topic,
@@ -40,6 +61,7 @@ static void part_start(struct kafka_request *request, const struct broker_topic 
         return;
     }
     part->request = request;
+    part->is_of_groups = slice_equal_text(topic->name, "__consumer_offsets");
     part->marker.call.done = part_done;
     part->marker.producer_id = asked->producer_id;
     part->marker.epoch = asked->producer_epoch;

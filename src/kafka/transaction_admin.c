@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
 
+#include "base/regex.h"
 #include "broker/transaction.h"
 #include "kafka/error.h"
 #include "kafka/handlers.h"
@@ -130,6 +131,7 @@ void kafka_transaction_describe_handle(struct kafka_request *request)
 
 struct list_state {
     struct transaction_list list;
+    struct regex *pattern; /* NULL: all ids pass */
     struct kafka_request *request;
     struct kafka_list_transactions_request asked;
 };
@@ -138,6 +140,7 @@ static void list_release(struct kafka_request *request)
 {
     struct list_state *state = request->state;
     arena_deinit(&state->list.arena);
+    regex_delete(state->pattern);
 }
 
 static bool state_passes(const struct kafka_list_transactions_request *asked, const char *state)
@@ -163,7 +166,8 @@ static bool list_passes(const struct list_state *state, const struct transaction
         asked->duration_filter < 0 ||
         (listed->start_ms >= 0 && state->list.now_ms - listed->start_ms > asked->duration_filter);
     return is_old && state_passes(asked, listed->state) &&
-           producer_passes(asked, listed->producer_id);
+           producer_passes(asked, listed->producer_id) &&
+           (!state->pattern || regex_matches(state->pattern, listed->id));
 }
 
 /* Out of memory: false. */
@@ -215,5 +219,13 @@ void kafka_transaction_list_handle(struct kafka_request *request)
     arena_init(&state->list.arena, ADMIN_ARENA_SIZE_MAX);
     request->state = state;
     request->release = list_release;
-    broker_transaction_list(request->core, &state->list);
+    struct slice pattern = state->asked.transactional_id_pattern;
+    if (pattern.size == 0 || regex_new(pattern, &state->pattern, NULL) == ERR_OK) {
+        broker_transaction_list(request->core, &state->list);
+        return;
+    }
+    struct kafka_list_transactions_response response;
+    kafka_list_transactions_response_init(&response);
+    response.error_code = KAFKA_INVALID_REGULAR_EXPRESSION;
+    kafka_request_answer(request, list_transactions, &response);
 }
