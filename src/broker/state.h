@@ -274,8 +274,8 @@ struct broker_core {
     struct settings_version *settings;
     struct quota_core *quota;
     struct telemetry_table *telemetry; /* NULL: no subscriptions */
-    struct list moves;   /* of move_part.node: partitions on their way */
-    struct list blocked; /* partitions with a queue */
+    struct list moves;                 /* of move_part.node: partitions on their way */
+    struct list blocked;               /* partitions with a queue */
     struct core_timer blocked_timer;
     struct core_task blocked_task;
     struct list dying;
@@ -310,7 +310,7 @@ struct broker {
     void *drain_arg;
     struct groups *groups; /* core 0: group_coordinator.c; NULL until the first call */
     struct transaction_ids *transactions; /* the same: transaction_coordinator.c */
-    struct telemetry *telemetry; /* core 0: telemetry_push.c; NULL until the first push */
+    struct telemetry *telemetry;          /* core 0: telemetry_push.c; NULL until the first push */
     /* space */
     char *data_dir;
     struct core_work space_work;

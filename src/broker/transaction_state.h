@@ -1,5 +1,5 @@
-// The state machine of one transactional id: pure, time handed in, what is to be written handed
-// out. SPDX-License-Identifier: Apache-2.0
+// The state machine of one transactional id: pure, time handed in, what is to be written out.
+// SPDX-License-Identifier: Apache-2.0
 //
 // Empty -> Ongoing -> PrepareCommit -> CompleteCommit -> Ongoing ..., the same with Abort;
 // PrepareAbort also straight from Empty and Complete (KIP-890: an abort without anything in it).
