@@ -19,6 +19,11 @@ struct log_name log_name(const struct store_log_key *key)
     return name;
 }
 
+struct budget *log_budget(const struct store_log *log)
+{
+    return reactor_budget(log->store->options.reactor);
+}
+
 void log_dir_path(const struct store_log *log, char *out)
 {
     (void)snprintf(out, LOG_PATH_SIZE, "%s/logs/%s", log->store->dir, log_name(&log->key).text);
@@ -128,7 +133,7 @@ void log_destroy(struct store_log *log)
     entries_free(&log->queue);
     entries_free(&log->inflight);
     entries_free(&log->done_entries);
-    tail_deinit(&log->tail);
+    tail_deinit(log);
     epochs_deinit(&log->epochs);
     producers_deinit(&log->producers);
     holes_deinit(&log->holes);

@@ -357,6 +357,8 @@ void log_settle_check(struct store_log *log);
 void log_offline(struct store_log *log, const char *why);
 struct log_core *log_core_of(struct store *store, struct core *core);
 /* Greatest size of a path is LOG_PATH_SIZE. */
+/* What its memory is charged to. */
+struct budget *log_budget(const struct store_log *log);
 void log_dir_path(const struct store_log *log, char *out);
 /* Text "<topic>-<partition>" for log lines. */
 struct log_name {
@@ -401,7 +403,7 @@ struct transactions *log_transactions_new(struct store_log *log);
 struct log_entry *log_entry_new(struct store_log *log, enum log_entry_kind kind);
 /* On its log's core; its extent is gone. */
 void log_entry_free(struct log_entry *entry);
-/* Those that the core keeps. */
+/* Those that the core keeps; all entries are charged to the budget. */
 void log_entries_free(struct log_core *home);
 /* Gives up the extent: the batches that joined go back to the front of queue. */
 void log_extent_free(struct log_entry *entry, struct list *queue);
@@ -412,8 +414,8 @@ int64_t log_durable(const struct store_log *log);
 
 /* --- tail.c --- */
 void tail_init(struct tail *tail);
-void tail_deinit(struct tail *tail);
-NODISCARD enum err tail_push(struct tail *tail, const struct tail_batch *batch);
+void tail_deinit(struct store_log *log);
+NODISCARD enum err tail_push(struct store_log *log, const struct tail_batch *batch);
 struct tail_batch *tail_at(const struct tail *tail, uint64_t number);
 /* Number of the batch that holds offset or is the first behind it; next when there is none. */
 uint64_t tail_find(const struct tail *tail, int64_t offset);

@@ -171,6 +171,20 @@ static void stamp(struct store_log *log, struct store_append *append)
     CHECK(err == ERR_OK);
 }
 
+/* What deletes may go beyond the budget: it gives space back. */
+static struct log_entry *entry_make(struct store_log *log, enum log_entry_kind kind)
+{
+    struct budget *budget = log_budget(log);
+    if (kind != LOG_ENTRY_DATA)
+        budget_charge_always(budget, sizeof(struct log_entry));
+    else if (!budget_charge(budget, sizeof(struct log_entry)))
+        return NULL;
+    struct log_entry *entry = calloc(1, sizeof(*entry));
+    if (!entry)
+        budget_release(budget, sizeof(*entry));
+    return entry;
+}
+
 struct log_entry *log_entry_new(struct store_log *log, enum log_entry_kind kind)
 {
     struct log_core *home = log->home;
@@ -180,7 +194,7 @@ struct log_entry *log_entry_new(struct store_log *log, enum log_entry_kind kind)
         home->entries_free_count--;
         memset(entry, 0, sizeof(*entry));
     } else {
-        entry = calloc(1, sizeof(*entry));
+        entry = entry_make(log, kind);
     }
     if (!entry)
         return NULL;
@@ -200,6 +214,7 @@ void log_entry_free(struct log_entry *entry)
     free(entry->extra);
     free(entry->offsets);
     if (home->entries_free_count >= LOG_ENTRY_KEEP_MAX) {
+        budget_release(log_budget(entry->log), sizeof(*entry));
         free(entry);
         return;
     }
@@ -213,6 +228,8 @@ void log_entries_free(struct log_core *home)
     struct list *node;
     while ((node = list_pop_front(&home->entries_free)))
         free(LIST_ENTRY(node, struct log_entry, node));
+    budget_release(reactor_budget(home->store->options.reactor),
+                   home->entries_free_count * sizeof(struct log_entry));
     home->entries_free_count = 0;
 }
 
@@ -247,7 +264,7 @@ static enum err add(struct store_log *log, struct store_append *append,
     if (err == ERR_OK)
         err = epochs_add(&log->epochs, append->leader_epoch, header->base_offset);
     if (err == ERR_OK)
-        err = tail_push(&log->tail, &batch);
+        err = tail_push(log, &batch);
     if (err != ERR_OK)
         buf_unref(bytes.buf);
     else

@@ -110,6 +110,7 @@ static inline void log_fixture_close(struct log_fixture *f)
     if (f->reactor)
         reactor_close(f->reactor);
     f->reactor = NULL;
+    assert_int_equal(budget_used(&f->budget), 0);
 }
 
 static inline void log_fixture_drained(void *arg)

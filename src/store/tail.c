@@ -15,33 +15,51 @@ struct tail_batch *tail_at(const struct tail *tail, uint64_t number)
     return &tail->batches[number & (tail->capacity - 1)];
 }
 
-void tail_deinit(struct tail *tail)
+/* The ring's slots are charged to the budget, like the buffers they refer to. */
+static void slots_free(struct store_log *log)
 {
+    struct tail *tail = &log->tail;
+    budget_release(log_budget(log), tail->capacity * sizeof(*tail->batches));
+    free(tail->batches);
+    tail->batches = NULL;
+    tail->capacity = 0;
+}
+
+void tail_deinit(struct store_log *log)
+{
+    struct tail *tail = &log->tail;
     for (uint64_t i = tail->first; i < tail->next; i++)
         buf_unref(tail_at(tail, i)->bytes.buf);
-    free(tail->batches);
+    slots_free(log);
     tail_init(tail);
 }
 
-static enum err tail_resize(struct tail *tail, uint32_t capacity)
+static enum err tail_resize(struct store_log *log, uint32_t capacity)
 {
-    struct tail_batch *batches = malloc((size_t)capacity * sizeof(*batches));
-    if (!batches)
+    struct tail *tail = &log->tail;
+    size_t size = (size_t)capacity * sizeof(*tail->batches);
+    if (!budget_charge(log_budget(log), size))
         return ERR_NO_MEMORY;
+    struct tail_batch *batches = malloc(size);
+    if (!batches) {
+        budget_release(log_budget(log), size);
+        return ERR_NO_MEMORY;
+    }
     for (uint64_t i = tail->first; i < tail->next; i++)
         batches[i & (capacity - 1)] = *tail_at(tail, i);
-    free(tail->batches);
+    slots_free(log);
     tail->batches = batches;
     tail->capacity = capacity;
     return ERR_OK;
 }
 
-enum err tail_push(struct tail *tail, const struct tail_batch *batch)
+enum err tail_push(struct store_log *log, const struct tail_batch *batch)
 {
+    struct tail *tail = &log->tail;
     if (tail->next - tail->first == tail->capacity) {
         if (tail->capacity > UINT32_MAX / 4)
             return ERR_NO_MEMORY;
-        enum err err = tail_resize(tail, tail->capacity ? tail->capacity * 2 : 4);
+        enum err err = tail_resize(log, tail->capacity ? tail->capacity * 2 : 4);
         if (err != ERR_OK)
             return err;
     }
@@ -153,11 +171,8 @@ bool tail_drop_front(struct store_log *log)
     tail->cached_bytes -= batch_cost(batch);
     buf_unref(batch->bytes.buf);
     tail->first++;
-    if (tail->first == tail->next && tail->capacity > 64) {
-        free(tail->batches);
-        tail->batches = NULL;
-        tail->capacity = 0;
-    }
+    if (tail->first == tail->next && tail->capacity > 64)
+        slots_free(log);
     return true;
 }
 
