@@ -31,7 +31,7 @@ const char cli_consume_details[] =
     "  %d              timestamp in ms; %d{iso}, %d{strftime[%F %T]}\n"
     "  %h              headers as NAME=VALUE,...; %h{%k=%v\\n} writes each\n"
     "  %T %K %V %H     sizes of topic, key, value; count of headers\n"
-    "  %i              how many records before, and this    %[ %]  the log's start and end\n"
+    "  %i %[ %]        number of the record in this run; start and end of the log\n"
     "  %v{hex}         also base64, base64raw, json; numbers: hex64, big32, little16 ...\n"
     "  %% \\n \\t \\x00   a percent sign, escapes\n"
     "  json            a line of JSON a record\n"

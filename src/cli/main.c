@@ -1,5 +1,6 @@
 // The program leat: looks at the terminal and the environment, and runs one command.
 // SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,11 @@ int main(int argc, char **argv)
         cli_command_run(&cli, argc > 0 ? argv + 1 : argv, argc > 0 ? (size_t)argc - 1 : 0);
     cli_cluster_close(&cli);
     arena_deinit(&cli.arena);
-    if (fflush(stdout) != 0 && !result)
+    /* A reader that has seen enough is no failure worth words; a full disk is. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && !result) {
         result = CLI_FAILED;
+        if (errno != EPIPE)
+            fprintf(stderr, "leat: cannot write to stdout: %s\n", strerror(errno));
+    }
     return (int)result;
 }

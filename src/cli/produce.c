@@ -11,6 +11,8 @@
 #include "cli/template.h"
 #include "cli/topics.h"
 
+#define TXN_TIMEOUT_MS 60000
+
 const char cli_produce_details[] =
     "Each line of stdin is a record, or each VALUE when there are some. Records are written with\n"
     "acks=all by an idempotent producer: when the command is done, they are on disk. Keys choose\n"
@@ -151,7 +153,8 @@ static enum cli_exit make_client(struct producing *p)
     if (!result && txn)
         result = cli_client_set(cli, &conf, "transactional.id", txn);
     if (!result && txn)
-        result = cli_client_set(cli, &conf, "transaction.timeout.ms", "60000");
+        result = cli_client_set(cli, &conf, "transaction.timeout.ms",
+                                cli_words(cli, "%d", MAX(cli->timeout_ms, TXN_TIMEOUT_MS)));
     if (result)
         return result;
     rd_kafka_conf_set_dr_msg_cb(conf, delivered);
@@ -313,7 +316,7 @@ enum cli_exit cli_produce_run(struct cli *cli)
     bool txn = cli_flags_has(&cli->flags, CLI_FLAG_TXN);
     enum cli_exit result = take_flags(&p);
     if (!result)
-        result = cli_cluster_open(cli);
+        result = cli_topics_touch(cli, slice_text(cli->arguments[0]));
     if (!result)
         result = make_client(&p);
     if (!result && txn)

@@ -204,9 +204,7 @@ static enum err parse_letter(struct parsing *p)
     struct cli_template_piece piece = {.kind = CLI_TEMPLATE_LITERAL};
     if (!find_letter(p, letter, &piece)) {
         bool untold = letter && strchr("eaxy|", letter);
-        diag_set(p->diag,
-                 untold ? "%%%c is not told by the client library"
-                        : "%%%c means nothing; leat consume --help lists the letters",
+        diag_set(p->diag, untold ? "%%%c is not told by the client library" : "%%%c means nothing",
                  letter ? letter : ' ');
         return ERR_INVALID;
     }

@@ -10,6 +10,8 @@
 #include "wire/kafka_list_offsets.h"
 
 #define LEADER_NOT_AVAILABLE 5
+#define TOUCH_COUNT          10
+#define TOUCH_PAUSE_MS       100
 
 enum cli_exit cli_topics_fetch(struct cli *cli, const struct slice *names, size_t count,
                                struct kafka_metadata_response *out)
@@ -63,6 +65,38 @@ enum cli_exit cli_topics_require(struct cli *cli, const struct slice *names, siz
             result = cli_error_say(cli, cli_string(cli, out->topics[i].name), code, SLICE_NULL);
     }
     return result;
+}
+
+enum cli_exit cli_topics_touch(struct cli *cli, struct slice name)
+{
+    struct kafka_metadata_response found;
+    enum cli_exit result = cli_topics_fetch(cli, &name, 1, &found);
+    if (result || cli_topics_find(&found, name))
+        return result;
+    struct kafka_metadata_request_topic topic;
+    struct kafka_metadata_request request;
+    kafka_metadata_request_topic_init(&topic);
+    kafka_metadata_request_init(&request);
+    topic.name = name;
+    request.topics = &topic;
+    request.topics_count = 1;
+    request.allow_auto_topic_creation = true;
+    struct cli_cluster_call call = {.node = CLI_CLUSTER_ANY,
+                                    .key = KAFKA_API_METADATA,
+                                    .request = &request,
+                                    .response = &found};
+    /* Kafka says that it is not there while it makes it. */
+    for (int turn = 0; turn < TOUCH_COUNT; turn++) {
+        result = cli_cluster_call(cli, &call);
+        if (result)
+            return result;
+        if (cli_topics_find(&found, name)) {
+            cli_note(cli, "Topic %s is new.", cli_string(cli, name));
+            return CLI_OK;
+        }
+        cli_pause(TOUCH_PAUSE_MS);
+    }
+    return cli_topics_require(cli, &name, 1, &found);
 }
 
 const struct kafka_metadata_response_topic *

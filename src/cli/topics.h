@@ -12,6 +12,8 @@ enum cli_exit cli_topics_fetch(struct cli *cli, const struct slice *names, size_
 /* The same, and says so when one is missing, with the nearest name that exists. */
 enum cli_exit cli_topics_require(struct cli *cli, const struct slice *names, size_t count,
                                  struct kafka_metadata_response *out);
+/* Makes sure that the topic is there: a server that makes topics on its own is led to make it. */
+enum cli_exit cli_topics_touch(struct cli *cli, struct slice name);
 /* The topic of that name; NULL: none without an error. */
 const struct kafka_metadata_response_topic *
 cli_topics_find(const struct kafka_metadata_response *topics, struct slice name);

@@ -90,6 +90,11 @@ class TopicsTest(command.CommandCase):
 
 class RecordsTest(command.CommandCase):
 
+    def test_a_topic_is_made_where_the_server_does_so(self):
+        name = self.topic_name()
+        self.assertIn(f"Topic {name} is new.", self.leat_both("produce", name, "first").err)
+        self.assertEqual(self.leat("consume", name, "-e"), "first\n")
+
     def test_keys_headers_and_formats(self):
         name = self.make_topic(1)
         report = self.leat("produce", name, "-f", "%k\\t%v\\n", "-H", "from=test", "-z", "zstd",
@@ -228,6 +233,25 @@ class RestTest(command.CommandCase):
         done = subprocess.run(["bash", "-n"], input=self.leat("completion", "bash").encode(),
                               check=False)
         self.assertEqual(done.returncode, 0)
+
+
+class ClosedTest(command.CommandCase):
+
+    config = "kafka { auto.create.topics.enable: false }"
+
+    def test_writing_to_a_topic_that_is_not_there(self):
+        self.make_topic(name="orders")
+        done = self.leat_both("produce", "ordres", "x", code=command.NOT_FOUND)
+        self.assertIn("did you mean 'orders'?", done.err)
+        self.assertNotIn("ordres", self.leat("topic", "list"))
+
+    def test_a_full_disk_behind_stdout_is_said(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([command.BINARY, "version"], stdout=full, check=False,
+                                  stderr=subprocess.PIPE,
+                                  env=command.environment(self.server.address))
+        self.assertEqual(done.returncode, command.FAILED)
+        self.assertIn(b"cannot write to stdout", done.stderr)
 
 
 class AdvertisedTest(command.CommandCase):
