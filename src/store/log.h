@@ -432,6 +432,8 @@ void tail_cache_trim(struct log_core *home);
 /* A buf_pressure_fn of the home's buffers: batches that are in the segments leave the cache. */
 void tail_cache_pressure(void *arg, size_t size);
 void tail_cache_account(struct store_log *log, uint64_t before);
+/* Of the budget; when there is none left the caches shrink. */
+bool tail_memory_charge(struct store_log *log, size_t size);
 /* unwritten_bytes was before. */
 void tail_unwritten_account(struct store_log *log, uint64_t before);
 

@@ -177,7 +177,7 @@ static struct log_entry *entry_make(struct store_log *log, enum log_entry_kind k
     struct budget *budget = log_budget(log);
     if (kind != LOG_ENTRY_DATA)
         budget_charge_always(budget, sizeof(struct log_entry));
-    else if (!budget_charge(budget, sizeof(struct log_entry)))
+    else if (!tail_memory_charge(log, sizeof(struct log_entry)))
         return NULL;
     struct log_entry *entry = calloc(1, sizeof(*entry));
     if (!entry)

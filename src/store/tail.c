@@ -34,11 +34,19 @@ void tail_deinit(struct store_log *log)
     tail_init(tail);
 }
 
+bool tail_memory_charge(struct store_log *log, size_t size)
+{
+    if (budget_charge(log_budget(log), size))
+        return true;
+    tail_cache_pressure(log->home, size);
+    return budget_charge(log_budget(log), size);
+}
+
 static enum err tail_resize(struct store_log *log, uint32_t capacity)
 {
     struct tail *tail = &log->tail;
     size_t size = (size_t)capacity * sizeof(*tail->batches);
-    if (!budget_charge(log_budget(log), size))
+    if (!tail_memory_charge(log, size))
         return ERR_NO_MEMORY;
     struct tail_batch *batches = malloc(size);
     if (!batches) {
@@ -212,6 +220,7 @@ void tail_cache_trim(struct log_core *home)
 void tail_cache_pressure(void *arg, size_t size)
 {
     struct log_core *home = arg;
+    log_entries_free(home);
     tail_cache_shrink(home, home->cached_bytes > size ? home->cached_bytes - size : 0);
     if (home->cached_bytes > 0)
         return;
