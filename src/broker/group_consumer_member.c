@@ -148,7 +148,7 @@ void broker_group_consumer_member_free(struct group_consumer *group, struct cons
     owners_drop(group, member, &member->assigned);
     owners_drop(group, member, &member->revoking);
     map_remove(&group->members, member->id);
-    if (member->instance_id.data)
+    if (member->instance_id.data && map_get(&group->instances, member->instance_id) == member)
         map_remove(&group->instances, member->instance_id);
     list_remove(&member->node);
     member_release(group, member);

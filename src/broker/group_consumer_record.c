@@ -440,6 +440,8 @@ static enum err member_read(struct group_consumer *group, struct consumer_member
                             struct record_in *r)
 {
     struct budget *budget = group->env->budget;
+    if (member->client_id.data)
+        return ERR_CORRUPT; /* it has one such record */
     struct slice instance_id = take_text(r, true);
     struct slice rack_id = take_text(r, true);
     struct slice client_id = take_text(r, false);
@@ -452,6 +454,8 @@ static enum err member_read(struct group_consumer *group, struct consumer_member
         err = r->err;
     if (!err)
         err = take_classic(r, budget, member);
+    if (!err && instance_id.data && map_get(&group->instances, instance_id))
+        err = ERR_CORRUPT; /* two have it: the log lies */
     if (!err)
         err = broker_group_parts_text(budget, &member->instance_id, instance_id);
     if (!err)
