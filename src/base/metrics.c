@@ -41,6 +41,15 @@ void histogram_merge(struct histogram *into, const struct histogram *from)
     metric_add(&into->sum, metric_get(&from->sum));
 }
 
+uint64_t histogram_count_upto(const struct histogram *histogram, uint64_t bound)
+{
+    uint64_t count = 0;
+    size_t last = bucket_index(bound);
+    for (size_t i = 0; i <= last; i++)
+        count += metric_get(&histogram->buckets[i]);
+    return count;
+}
+
 uint64_t histogram_quantile(const struct histogram *histogram, unsigned permyriad)
 {
     /* count may be ahead of the buckets, so these are counted anew */

@@ -35,5 +35,7 @@ struct histogram {
 void histogram_add(struct histogram *histogram, uint64_t value);
 /* Adds from's numbers to into; from may be changing. */
 void histogram_merge(struct histogram *into, const struct histogram *from);
+/* How many values were at most bound, to within the width of its bucket. */
+uint64_t histogram_count_upto(const struct histogram *histogram, uint64_t bound);
 /* Upper bound of the bucket that holds the given permyriad (9900 = p99); 0 when empty. */
 uint64_t histogram_quantile(const struct histogram *histogram, unsigned permyriad);

@@ -78,9 +78,22 @@ static void test_merge(void **state)
     assert_int_equal(histogram_quantile(&a, 5000), 7);
 }
 
+static void values_up_to_a_bound_are_counted(void **state)
+{
+    struct histogram numbers = {0};
+    struct histogram *histogram = &numbers;
+    for (uint64_t i = 0; i < 1000; i++)
+        histogram_add(histogram, i * 1000);
+    assert_int_equal(histogram_count_upto(histogram, UINT64_MAX), 1000);
+    assert_int_equal(histogram_count_upto(histogram, 0), 1);
+    uint64_t half = histogram_count_upto(histogram, 500000);
+    assert_true(half > 460 && half < 540);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_up_to_a_bound_are_counted),
         cmocka_unit_test(test_counter),
         cmocka_unit_test(test_error_is_bounded),
         cmocka_unit_test(test_buckets_follow_each_other),

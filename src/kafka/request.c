@@ -117,9 +117,25 @@ bool kafka_request_write(const struct kafka_request *request, struct conn *conn)
     return rest.size == 0 || conn_write(conn, rest);
 }
 
+static void request_count(const struct kafka_request *request)
+{
+    const struct kafka_api *api = request->frame.api;
+    if (!api || api->key < 0 || api->key >= KAFKA_API_KEYS_MAX)
+        return;
+    struct kafka_api_counters *counters = &kafka_core(request->core)->apis[api->key];
+    size_t size = request->output.size;
+    for (size_t i = 0; i < request->gap_count; i++)
+        size += request->gaps[i].size;
+    metric_add(&counters->requests, 1);
+    metric_add(&counters->bytes_in, request->bytes.size);
+    metric_add(&counters->bytes_out, request->silent ? 0 : size);
+    metric_add(&counters->time_ns, core_now_ns(request->core) - request->arrived_ns);
+}
+
 static void request_finish(struct kafka_request *request)
 {
     CHECK(!request->answered);
+    request_count(request);
     request->answered = true;
     if (request->conn)
         kafka_conn_advance(request->conn);

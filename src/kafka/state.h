@@ -6,6 +6,14 @@
 #include "kafka/session.h"
 
 #define KAFKA_FREE_REQUESTS_MAX 256
+#define KAFKA_API_KEYS_MAX      128 /* keys of APIs are below this */
+
+struct kafka_api_counters {
+    struct metric_counter requests; /* answered, or closed without an answer */
+    struct metric_counter bytes_in;
+    struct metric_counter bytes_out;
+    struct metric_counter time_ns; /* from arrival to answer */
+};
 
 struct kafka {
     struct kafka_options options;
@@ -19,6 +27,7 @@ struct kafka_core {
     uint64_t conn_id_last;
     struct kafka_sessions sessions;
     struct map gates; /* gate.c: of producers with transactional batches under way */
+    struct kafka_api_counters apis[KAFKA_API_KEYS_MAX];
     struct metric_counter rejected; /* requests that closed their connection */
 };
 

@@ -3,8 +3,14 @@
 #include "server/pages.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
+<<<<<<< HEAD
 #include "broker/telemetry.h"
+=======
+#include "admin/topics.h"
+#include "kafka/report.h"
+>>>>>>> b533566 (wip)
 #include "nats/report.h"
 
 #define CONNZ_LIMIT_DEFAULT 1024
@@ -21,13 +27,13 @@ static void report_is_there(void *arg, struct slice body)
 static void varz(void *arg, struct slice query, struct admin_call *call)
 {
     struct server_pages *pages = arg;
-    nats_report_varz(pages->nats, pages->http_port, report_is_there, call);
+    nats_report_varz(pages->options.nats, pages->options.http_port, report_is_there, call);
 }
 
 static void subsz(void *arg, struct slice query, struct admin_call *call)
 {
     struct server_pages *pages = arg;
-    nats_report_subsz(pages->nats, report_is_there, call);
+    nats_report_subsz(pages->options.nats, report_is_there, call);
 }
 
 static bool read_number(struct slice query, const char *name, uint64_t *out)
@@ -53,16 +59,43 @@ static void connz(void *arg, struct slice query, struct admin_call *call)
     if (admin_http_query(query, "state", &text))
         is_right &= slice_equal_text(text, "open") || slice_equal_text(text, "0");
     if (is_right)
-        nats_report_connz(pages->nats, &options, report_is_there, call);
+        nats_report_connz(pages->options.nats, &options, report_is_there, call);
     else
         admin_answer(call, 400,
                      SLICE_LITERAL("limit, offset and cid are numbers, sort is cid or start, "
                                    "state is open\n"));
 }
 
+/* The one reason why it is not well; NULL: it is. */
+static const char *complaint(const struct server_pages *pages)
+{
+    struct core *core = reactor_core(pages->options.reactor, 0);
+    if (*pages->options.draining)
+        return "the server is draining";
+    if (store_lacks_space(pages->options.store))
+        return "the disk is full: writes are refused";
+    const struct broker_topic *topic = broker_topic_after(core, SLICE_NULL);
+    for (; topic; topic = broker_topic_after(core, topic->name))
+        for (uint32_t i = 0; i < topic->partition_count; i++)
+            if (broker_partition_is_offline(topic->partitions[i]))
+                return "partitions are offline: a write to the disk has failed";
+    return NULL;
+}
+
 static void healthz(void *arg, struct slice query, struct admin_call *call)
 {
-    admin_answer(call, 200, SLICE_LITERAL("{\"status\":\"ok\"}"));
+    const char *words = complaint(arg);
+    struct text text;
+    if (!words) {
+        admin_answer(call, 200, SLICE_LITERAL("{\"status\":\"ok\"}"));
+        return;
+    }
+    text_init(&text);
+    text_add_text(&text, "{\"status\":\"unavailable\",\"error\":");
+    text_add_json(&text, slice_text(words));
+    text_add_text(&text, "}");
+    admin_answer(call, 503, text_slice(&text));
+    text_deinit(&text);
 }
 
 static void add_total(struct text *out, const char *name, uint64_t value)
@@ -70,20 +103,82 @@ static void add_total(struct text *out, const char *name, uint64_t value)
     text_add_format(out, "# TYPE leat_%s counter\nleat_%s %" PRIu64 "\n", name, name, value);
 }
 
-static void metrics(void *arg, struct slice query, struct admin_call *call)
+static void add_gauge(struct text *out, const char *name, uint64_t value)
 {
-    struct server_pages *pages = arg;
-    struct text text;
-    uint64_t accepted = 0, bytes_in = 0, bytes_out = 0, turns = 0, moved = 0;
-    for (unsigned i = 0; i < reactor_core_count(pages->reactor); i++) {
-        const struct core_metrics *core = core_metrics(reactor_core(pages->reactor, i));
+    text_add_format(out, "# TYPE leat_%s gauge\nleat_%s %" PRIu64 "\n", name, name, value);
+}
+
+/* Bounds in microseconds, about 2.5 times each other. */
+static void add_commit_times(const struct server_pages *pages, struct text *out)
+{
+    static const uint64_t bounds_us[] = {50,    100,   250,   500,    1000,   2500,    5000,
+                                         10000, 25000, 50000, 100000, 250000, 1000000, 10000000};
+    static const char name[] = "leat_journal_commit_seconds";
+    struct histogram *times = calloc(1, sizeof(*times));
+    if (!times) {
+        out->failed = true;
+        return;
+    }
+    store_commit_times(pages->options.store, times);
+    text_add_format(out, "# TYPE %s histogram\n", name);
+    for (size_t i = 0; i < COUNT_OF(bounds_us); i++)
+        text_add_format(out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, (double)bounds_us[i] / 1e6,
+                        histogram_count_upto(times, bounds_us[i] * 1000));
+    uint64_t count = histogram_count_upto(times, UINT64_MAX);
+    text_add_format(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, count);
+    text_add_format(out, "%s_sum %.6f\n%s_count %" PRIu64 "\n", name,
+                    (double)metric_get(&times->sum) / 1e9, name, count);
+    free(times);
+}
+
+static void add_cores(const struct server_pages *pages, struct text *out)
+{
+    struct reactor *reactor = pages->options.reactor;
+    uint64_t accepted = 0, bytes_in = 0, bytes_out = 0, turns = 0, moved = 0, here = 0;
+    for (unsigned i = 0; i < reactor_core_count(reactor); i++) {
+        const struct core_metrics *core = core_metrics(reactor_core(reactor, i));
         accepted += metric_get(&core->accepted);
         bytes_in += metric_get(&core->bytes_in);
         bytes_out += metric_get(&core->bytes_out);
         turns += metric_get(&core->turns);
         moved += metric_get(&core->moved_in);
+        here += metric_get(&core->connections);
     }
+    add_gauge(out, "connections", here);
+    add_total(out, "connections_accepted_total", accepted);
+    add_total(out, "bytes_received_total", bytes_in);
+    add_total(out, "bytes_sent_total", bytes_out);
+    add_total(out, "turns_total", turns);
+    add_total(out, "connections_moved_total", moved);
+}
+
+static void add_resources(const struct server_pages *pages, struct text *out)
+{
+    struct reactor *reactor = pages->options.reactor;
+    struct budget *budget = reactor_budget(reactor);
+    uint64_t total, left;
+    add_gauge(out, "memory_bytes", budget_used(budget));
+    add_gauge(out, "memory_limit_bytes", budget->size_max);
+    broker_space(reactor_core(reactor, 0), &total, &left);
+    add_gauge(out, "disk_bytes", total);
+    add_gauge(out, "disk_free_bytes", left);
+    add_gauge(out, "disk_full", store_lacks_space(pages->options.store));
+}
+
+/* A page that waits for what topics say. */
+struct topics_call {
+    struct server_pages *pages;
+    struct admin_call *call;
+    bool is_whole; /* what the server itself knows comes first */
+};
+
+static void topics_are_there(void *arg, struct text *topics)
+{
+    struct topics_call *call = arg;
+    const struct server_pages *pages = call->pages;
+    struct text text;
     text_init(&text);
+<<<<<<< HEAD
     add_total(&text, "connections_accepted_total", accepted);
     add_total(&text, "bytes_received_total", bytes_in);
     add_total(&text, "bytes_sent_total", bytes_out);
@@ -94,7 +189,43 @@ static void metrics(void *arg, struct slice query, struct admin_call *call)
     nats_report_metrics(pages->nats, &text);
     broker_telemetry_report(pages->broker, &text);
     report_is_there(call, text.failed ? SLICE_NULL : text_slice(&text));
+=======
+    if (call->is_whole) {
+        add_cores(pages, &text);
+        add_resources(pages, &text);
+        add_commit_times(pages, &text);
+        kafka_report_metrics(pages->options.kafka, &text);
+        nats_report_metrics(pages->options.nats, &text);
+    }
+    text_add(&text, text_slice(topics));
+    text.failed |= topics->failed;
+    report_is_there(call->call, text.failed ? SLICE_NULL : text_slice(&text));
+>>>>>>> b533566 (wip)
     text_deinit(&text);
+    text_deinit(topics);
+    free(call);
+}
+
+static void ask_topics(struct server_pages *pages, struct admin_call *admin_call, bool is_whole)
+{
+    struct topics_call *call = malloc(sizeof(*call));
+    if (!call) {
+        report_is_there(admin_call, SLICE_NULL);
+        return;
+    }
+    *call = (struct topics_call){pages, admin_call, is_whole};
+    admin_topics_report(reactor_core(pages->options.reactor, 0),
+                        is_whole ? ADMIN_TOPICS_LEAT : ADMIN_TOPICS_KAFKA, topics_are_there, call);
+}
+
+static void metrics(void *arg, struct slice query, struct admin_call *call)
+{
+    ask_topics(arg, call, true);
+}
+
+static void metrics_kafka(void *arg, struct slice query, struct admin_call *call)
+{
+    ask_topics(arg, call, false);
 }
 
 static void root(void *arg, struct slice query, struct admin_call *call)
@@ -102,14 +233,20 @@ static void root(void *arg, struct slice query, struct admin_call *call)
     admin_answer(call, 200,
                  SLICE_LITERAL("<html><body><h1>Leat</h1><a href=\"/varz\">varz</a> <a "
                                "href=\"/connz\">connz</a> <a href=\"/subsz\">subsz</a> <a "
-                               "href=\"/healthz\">healthz</a> <a href=\"/metrics\">metrics</a>"
+                               "href=\"/healthz\">healthz</a> <a href=\"/metrics\">metrics</a> "
+                               "<a href=\"/metrics/kafka\">metrics/kafka</a>"
                                "</body></html>\n"));
 }
 
+<<<<<<< HEAD
 void server_pages_init(struct server_pages *pages, struct reactor *reactor, struct broker *broker,
                        struct nats *nats, uint16_t http_port)
+=======
+void server_pages_init(struct server_pages *pages, const struct server_pages_options *options)
+>>>>>>> b533566 (wip)
 {
     static const char json[] = "application/json";
+    static const char prometheus[] = "text/plain; version=0.0.4";
     *pages = (struct server_pages){
         .pages =
             {
@@ -119,11 +256,16 @@ void server_pages_init(struct server_pages *pages, struct reactor *reactor, stru
                 {"/subsz", json, subsz, pages},
                 {"/subscriptionsz", json, subsz, pages},
                 {"/healthz", json, healthz, pages},
-                {"/metrics", "text/plain; version=0.0.4", metrics, pages},
+                {"/metrics", prometheus, metrics, pages},
+                {"/metrics/kafka", prometheus, metrics_kafka, pages},
             },
+<<<<<<< HEAD
         .nats = nats,
         .reactor = reactor,
         .broker = broker,
         .http_port = http_port,
+=======
+        .options = *options,
+>>>>>>> b533566 (wip)
     };
 }

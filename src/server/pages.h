@@ -1,20 +1,39 @@
-// The monitoring pages: /varz, /connz, /subsz, /healthz, /metrics.
+// The monitoring pages: /varz, /connz, /subsz, /healthz, /metrics, /metrics/kafka.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "admin/admin.h"
+<<<<<<< HEAD
 #include "broker/broker.h"
+=======
+#include "kafka/kafka.h"
+>>>>>>> b533566 (wip)
 #include "nats/nats.h"
 
-#define SERVER_PAGES_COUNT 7
+#define SERVER_PAGES_COUNT 8
 
-struct server_pages {
-    struct admin_page pages[SERVER_PAGES_COUNT];
-    struct nats *nats;
+/* What the pages tell about. */
+struct server_pages_options {
     struct reactor *reactor;
+<<<<<<< HEAD
     struct broker *broker;
     uint16_t http_port;
 };
 
 void server_pages_init(struct server_pages *pages, struct reactor *reactor, struct broker *broker,
                        struct nats *nats, uint16_t http_port);
+=======
+    struct store *store;
+    struct kafka *kafka;
+    struct nats *nats;
+    const bool *draining; /* clients are being sent away; core 0's */
+    uint16_t http_port;
+};
+
+struct server_pages {
+    struct admin_page pages[SERVER_PAGES_COUNT];
+    struct server_pages_options options;
+};
+
+void server_pages_init(struct server_pages *pages, const struct server_pages_options *options);
+>>>>>>> b533566 (wip)

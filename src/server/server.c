@@ -42,6 +42,7 @@ struct server {
     bool has_files; /* pid and ports are written */
     bool watching;
     bool draining;
+    bool sending_away; /* draining, or before that as a lame duck */
     bool drained;
 };
 
@@ -87,7 +88,7 @@ static void server_stop(struct server *server)
         return;
     }
     log_info(server->options.logger, "server", "draining");
-    server->draining = true;
+    server->draining = server->sending_away = true;
     close_listeners(server);
     conn_shutdown_all(server->reactor, SERVER_DRAIN_MS, conns_are_closed, server);
 }
@@ -105,6 +106,7 @@ static void server_go_lame(struct server *server)
     if (!server->nats_listener || server->draining)
         return;
     log_info(server->options.logger, "server", "lame duck: no more NATS clients are let in");
+    server->sending_away = true;
     listener_close(server->nats_listener);
     server->nats_listener = NULL;
     nats_lame_duck(server->nats, nats_is_gone, server);
@@ -299,8 +301,20 @@ static enum err open_http(struct server *server, struct diag *diag)
     }
     struct sockaddr_storage bound;
     listener_address(server->http_listener, &bound);
+<<<<<<< HEAD
     server_pages_init(&server->pages, server->reactor, server->broker, server->nats,
                       server_address_port(&bound));
+=======
+    struct server_pages_options pages = {
+        .reactor = server->reactor,
+        .store = server->store,
+        .kafka = server->kafka,
+        .nats = server->nats,
+        .draining = &server->sending_away,
+        .http_port = server_address_port(&bound),
+    };
+    server_pages_init(&server->pages, &pages);
+>>>>>>> b533566 (wip)
     return ERR_OK;
 }
 

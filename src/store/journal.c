@@ -203,6 +203,7 @@ static void commit_submit(struct journal *journal)
     commit->work.run = journal_commit_run;
     commit->work.done = commit_done;
     journal->in_flight = true;
+    journal->submitted_ns = core_now_ns(journal->options.core);
     core_work_submit(journal->options.core, CORE_LANE_SYNC, &commit->work);
 }
 
@@ -423,6 +424,17 @@ static void group_succeeded(struct journal *journal)
     journal->sequence_next++;
 }
 
+bool journal_is_full(const struct journal *journal)
+{
+    return atomic_load_explicit(&((struct journal *)(uintptr_t)journal)->full_told,
+                                memory_order_relaxed);
+}
+
+const struct histogram *journal_commit_times(const struct journal *journal)
+{
+    return &journal->commit_ns;
+}
+
 static void commit_done(struct core *core, struct core_work *work)
 {
     struct journal_commit *commit = CONTAINER_OF(work, struct journal_commit, work);
@@ -442,6 +454,7 @@ static void commit_done(struct core *core, struct core_work *work)
         commit_start(journal);
         return;
     }
+    histogram_add(&journal->commit_ns, core_now_ns(core) - journal->submitted_ns);
     group_succeeded(journal);
     group_finish(journal);
     if (journal->queue_count > 0)

@@ -73,6 +73,10 @@ void journal_close(struct journal *journal);
  * added behind it fail too, control or not: what is on disk has no gap in the log's LSNs. */
 NODISCARD enum err journal_add(struct journal *journal, struct journal_entry *entry, bool control);
 bool journal_is_offline(const struct journal *journal);
+/* It has no room on the disk. Any core. */
+bool journal_is_full(const struct journal *journal);
+/* How long groups took until they were durable, in ns. Any core. */
+const struct histogram *journal_commit_times(const struct journal *journal);
 /* Entries queued or in flight. */
 size_t journal_pending(const struct journal *journal);
 

@@ -272,6 +272,7 @@ static void full_set(struct journal *journal, bool is_full)
     if (journal->is_full == is_full)
         return;
     journal->is_full = is_full;
+    atomic_store_explicit(&journal->full_told, is_full, memory_order_relaxed);
     struct logger *logger = core_logger(journal->options.core);
     if (is_full)
         log_warn(logger, "store", "journal refuses appends: the disk is full dir=%s", journal->dir);

@@ -101,6 +101,8 @@ struct journal {
     size_t queue_count;
     uint64_t pending_bytes; /* queued or in flight */
     struct journal_commit commit;
+    uint64_t submitted_ns;      /* the group in flight */
+    struct histogram commit_ns; /* from there until it was durable */
     bool in_flight;
     struct core_task commit_task;
     struct core_task pressure_task;
@@ -109,6 +111,7 @@ struct journal {
     struct journal_job job;
     bool is_offline;
     bool is_full;
+    _Atomic bool full_told; /* the same for other cores */
     bool is_closed;
 };
 

@@ -61,6 +61,20 @@ static void space_tick(struct core *core, struct core_timer *timer)
     core_work_submit(core, CORE_LANE_BULK, &store->space->work);
 }
 
+void store_commit_times(const struct store *store, struct histogram *into)
+{
+    for (unsigned i = 0; i < store->core_count; i++)
+        histogram_merge(into, journal_commit_times(store->cores[i].journal));
+}
+
+bool store_lacks_space(const struct store *store)
+{
+    bool lacks = store_is_full(store);
+    for (unsigned i = 0; i < store->core_count; i++)
+        lacks |= journal_is_full(store->cores[i].journal);
+    return lacks;
+}
+
 bool store_is_full(const struct store *store)
 {
     return atomic_load_explicit(&((struct store *)store)->is_full, memory_order_relaxed);

@@ -226,5 +226,9 @@ void store_log_producer_each(const struct store_log *log, store_producer_fn fn, 
 typedef void (*store_damage_fn)(void *arg, struct store_log_key key, int64_t first, int64_t next);
 void store_damage_each(struct store *store, store_damage_fn fn, void *arg);
 
+/* Adds how long journal groups took until they were durable, in ns, on all cores. Any core. */
+void store_commit_times(const struct store *store, struct histogram *into);
+/* The disk is full: for appends, or for a journal that cannot grow. Any core. */
+bool store_lacks_space(const struct store *store);
 /* True while appends are refused for lack of space. Any core. */
 bool store_is_full(const struct store *store);

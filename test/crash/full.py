@@ -1,5 +1,6 @@
 """A disk that is full is a state: writes wait or are refused, all else goes on, and it ends."""
 # SPDX-License-Identifier: Apache-2.0
+import http.client
 import os
 import pathlib
 import subprocess
@@ -31,7 +32,8 @@ class FullTest(unittest.TestCase):
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m", "leat-test",
                         str(self.folder)], check=True)
         self.addCleanup(subprocess.run, ["umount", str(self.folder)], check=True)
-        self.server = leatd.Server(folder=self.folder)
+        self.http_port = leatd.free_port()
+        self.server = leatd.Server(folder=self.folder, config=f"http: 127.0.0.1:{self.http_port}\n")
         self.addCleanup(self.server.close)
         self.addCleanup(self.say_if_failed)
         self.server.start()
@@ -44,6 +46,15 @@ class FullTest(unittest.TestCase):
         made = raw.Client(self.server.port, timeout_s=DEADLINE_S)
         self.addCleanup(made.close)
         return made
+
+    def health(self):
+        page = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=DEADLINE_S)
+        try:
+            page.request("GET", "/healthz")
+            answer = page.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            page.close()
 
     def one(self, size=500000):
         return batch.wrap(self.body(size), 1, int(time.time() * 1000))
@@ -97,6 +108,7 @@ class FullTest(unittest.TestCase):
         client = self.client()
         victim, other = self.make(client, "victim"), self.make(client, "other")
         self.assertEqual(self.produce(client, other, self.one(100)), (0, 0))
+        self.assertEqual(self.health()[0], 200)
         code, count = self.fill(client, victim)
         self.assertIn(code, RETRIABLE)
         self.assertGreater(count, 10)
@@ -106,6 +118,7 @@ class FullTest(unittest.TestCase):
         self.assertIn(self.produce(client, other, self.one(400000))[0], RETRIABLE)
         self.assertEqual(client.delete_topic(victim), 0)
         self.assert_writable_again(client, other)
+        self.assertEqual(self.health()[0], 200)
         self.assertGreater(self.fill(client, self.make(client, "again"))[1], count // 2)
 
     def test_full_and_records_deleted(self):
@@ -191,6 +204,8 @@ class FullTest(unittest.TestCase):
         topic, next_topic = self.make(client, "t"), self.make(client, "next")
         self.fill(client, topic)
         self.fill_for_good(client, next_topic, 400000)
+        said = case.eventually(lambda: "the disk is full" in self.health()[1], DEADLINE_S)
+        self.assertTrue(said, "the disk is full, and the server says that it is well")
         outcomes = []
         producer = confluent_kafka.Producer({
             **case.connect(self.server.address), "enable.idempotence": True,

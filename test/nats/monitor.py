@@ -4,11 +4,15 @@
 import http.client
 import json
 import re
+import signal
 import unittest
+
+import confluent_kafka
 
 from lib import case
 from lib import leatd
 from lib import nats
+from lib import raw
 
 
 class Monitor(case.ServerCase):
@@ -83,8 +87,61 @@ class Monitor(case.ServerCase):
         self.assertRegex(text, r"(?m)^leat_nats_connections \d+$")
         for line in text.splitlines():
             self.assertTrue(line.startswith("# TYPE ")
-                            or re.fullmatch(r'[a-z_]+(\{[a-z]+="[^"]*"\})? \d+', line), line)
+                            or re.fullmatch(
+                                r'[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [-.0-9]+', line),
+                            line)
         self.get("/nothing", 404)
+
+    def value(self, page, name, **labels):
+        """The one sample of that name with these labels."""
+        found = []
+        for line in self.get(page).decode().splitlines():
+            match = re.fullmatch(name + r"(?:\{(.*)\})? (\S+)", line)
+            if match and all(f'{key}="{value}"' in (match[1] or "")
+                             for key, value in labels.items()):
+                found.append(float(match[2]))
+        self.assertEqual(len(found), 1, (name, labels))
+        return found[0]
+
+    def test_topics_and_groups(self):
+        topic, group = self.topic_name(), "watchers"
+        with raw.Client(self.server.port, timeout_s=30) as client:
+            self.assertEqual(client.create_topic(topic, 2, None)[0], 0)
+        producer = confluent_kafka.Producer(case.connect(self.server.address))
+        for _ in range(7):
+            producer.produce(topic, b"x", partition=1)
+        producer.flush(30)
+        consumer = confluent_kafka.Consumer({**case.connect(self.server.address),
+                                             "group.id": group})
+        consumer.commit(offsets=[confluent_kafka.TopicPartition(topic, 1, 4)], asynchronous=False)
+        consumer.close()
+        one = {"topic": topic, "partition": 1}
+        self.assertEqual(self.value("/metrics", "leat_partition_high_watermark", **one), 7)
+        self.assertEqual(self.value("/metrics", "leat_group_lag", group=group, **one), 3)
+        self.assertGreater(self.value("/metrics", "leat_partition_size_bytes", **one), 7)
+        self.assertGreater(self.value("/metrics", "leat_kafka_requests_total", api="Produce"), 0)
+        self.assertGreater(self.value("/metrics", "leat_journal_commit_seconds_count"), 0)
+        self.assertEqual(self.value("/metrics", "leat_partitions_offline"), 0)
+        page = "/metrics/kafka"
+        self.assertEqual(self.value(page, "kafka_topic_partitions", topic=topic), 2)
+        self.assertEqual(self.value(page, "kafka_topic_partition_current_offset", **one), 7)
+        self.assertEqual(self.value(page, "kafka_topic_partition_oldest_offset", **one), 0)
+        self.assertEqual(self.value(page, "kafka_consumergroup_current_offset",
+                                    consumergroup=group, **one), 4)
+        self.assertEqual(self.value(page, "kafka_consumergroup_lag", consumergroup=group, **one),
+                         3)
+        self.assertEqual(self.value(page, "kafka_brokers"), 1)
+
+    def test_who_leaves_is_not_well(self):
+        """Last by name: the server is a lame duck afterwards, and is started again."""
+        staying = self.client()
+        self.assertIn(b"connect_info", staying.line())
+        self.server.process.send_signal(signal.SIGUSR2)
+        self.assertIn(b'"ldm":true', staying.line())
+        answer = json.loads(self.get("/healthz", 503))
+        self.assertEqual(answer["status"], "unavailable")
+        self.assertIn("draining", answer["error"])
+        self.server.restart(kill=True)
 
 
 if __name__ == "__main__":
