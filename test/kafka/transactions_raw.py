@@ -1,0 +1,182 @@
+"""Transactions request by request: pipelined batches, both versions of KIP-890, every code."""
+# SPDX-License-Identifier: Apache-2.0
+import struct
+import time
+import unittest
+
+from lib import batch
+from lib import case
+from lib import raw
+
+ADD_PARTITIONS, ADD_OFFSETS, END = 24, 25, 26
+OUT_OF_ORDER, OLD_EPOCH, BAD_STATE, BAD_MAPPING = 45, 47, 48, 49
+NOT_AUTHORIZED, NOT_ATTEMPTED, UNKNOWN_TOPIC, FENCED = 53, 55, 3, 90
+BATCHES = 20
+TRANSACTIONAL = 0x10
+
+
+class Producer:
+    """A producer that a test leads by the hand; version 1 adds partitions, version 2 does not."""
+
+    def __init__(self, client, name, version):
+        self.client, self.name, self.version = client, name, version
+        self.sequence = 0
+        reader = client.call(raw.INIT_PRODUCER_ID, 1, raw.string(name) + struct.pack(">i", 60000))
+        reader.take("i")
+        self.code, self.id, self.epoch = reader.take("hqh")
+
+    def batch(self, **fields):
+        fields = {"attributes": TRANSACTIONAL, "producer_id": self.id,
+                  "producer_epoch": self.epoch, "sequence": self.sequence, **fields}
+        self.sequence += 1
+        return batch.build([(None, b"x", ())], int(time.time() * 1000), **fields)
+
+    def send(self, topic, partition=0, name=..., **fields):
+        """Sends one batch and waits for nothing."""
+        data = self.batch(**fields)
+        name = self.name if name is ... else name
+        head = struct.pack(">hi", -1, 30000)
+        if self.version == 1:
+            one = struct.pack(">ii", partition, len(data)) + data
+            self.client.send(raw.PRODUCE, 7, raw.string(name) + head + raw.array(
+                [raw.string(topic) + raw.array([one])]))
+            return
+        one = struct.pack(">i", partition) + raw.varint(len(data) + 1) + data + b"\0"
+        self.client.send(raw.PRODUCE, 12, b"\0" + raw.compact(name) + head + raw.compact_array(
+            [raw.compact(topic) + raw.compact_array([one]) + b"\0"]) + b"\0")
+
+    def answer(self):
+        """(code, base offset) of the next answer."""
+        _, reader = self.client.receive()
+        if self.version == 1:
+            return self.client.produce_answer(reader)[:2]
+        reader.take("b")
+        return reader.compact_array(
+            lambda: (reader.compact(), reader.compact_array(lambda: reader.take("ihq"))[0]))[0][1][1:]
+
+    def produce(self, topic, partition=0, **fields):
+        self.send(topic, partition, **fields)
+        return self.answer()[0]
+
+    def add(self, topics, version=1):
+        """{(topic, partition): code}."""
+        body = raw.string(self.name) + struct.pack(">qh", self.id, self.epoch) + raw.array(
+            [raw.string(topic) + raw.array([struct.pack(">i", index) for index in indexes])
+             for topic, indexes in topics.items()])
+        reader = self.client.call(ADD_PARTITIONS, version, body)
+        reader.take("i")
+        found = reader.array(lambda: (reader.string(), reader.array(lambda: reader.take("ih"))))
+        return {(topic, index): code for topic, parts in found for index, code in parts}
+
+    def end(self, commit, version=None, epoch=None):
+        """The code; with version 5 the new epoch is taken up."""
+        version = version or (1 if self.version == 1 else 5)
+        tail = struct.pack(">qh?", self.id, self.epoch if epoch is None else epoch, commit)
+        if version < 3:
+            reader = self.client.call(END, version, raw.string(self.name) + tail)
+            return reader.take("ih")[1]
+        reader = self.client.call_compact(END, version, raw.compact(self.name) + tail + b"\0")
+        _, code, producer_id, new = reader.take("ihqh")
+        if code == 0:
+            self.sequence = 0 if new != self.epoch else self.sequence
+            self.id, self.epoch = producer_id, new
+        return code
+
+
+class TransactionsRaw(case.ServerCase):
+    """Each test has a transactional id of its own."""
+
+    def producer(self, version):
+        producer = Producer(self.raw(), self.topic_name("id"), version)
+        self.assertEqual(producer.code, 0)
+        return producer
+
+    def pipeline(self, version):
+        """The first batches of a transaction are verified while others follow: order stays."""
+        topic, producer = self.make_topic(1), self.producer(version)
+        expected = 0
+        for turn in range(4):
+            if version == 1:
+                self.assertEqual(producer.add({topic: [0]}), {(topic, 0): 0})
+            for _ in range(BATCHES):
+                producer.send(topic)
+            for _ in range(BATCHES):
+                self.assertEqual(producer.answer(), (0, expected))
+                expected += 1
+            self.assertEqual(producer.end(turn % 2 == 0), 0)
+            expected += 1  # the marker
+
+    def test_pipelined_batches_of_the_first_version(self):
+        self.pipeline(1)
+
+    def test_pipelined_batches_of_the_second_version(self):
+        self.pipeline(2)
+
+    def test_a_partition_must_have_been_added(self):
+        topic, producer = self.make_topic(2), self.producer(1)
+        self.assertEqual(producer.produce(topic), BAD_STATE)
+        producer.sequence = 0
+        self.assertEqual(producer.add({topic: [0]}), {(topic, 0): 0})
+        self.assertEqual(producer.produce(topic), 0)
+        self.assertEqual(producer.produce(topic, partition=1), BAD_STATE)
+        self.assertEqual(producer.end(True), 0)
+        self.assertEqual(producer.produce(topic), BAD_STATE)
+
+    def test_unknown_partitions_stop_the_others(self):
+        topic, producer = self.make_topic(1), self.producer(1)
+        self.assertEqual(producer.add({topic: [0, 7]}),
+                         {(topic, 0): NOT_ATTEMPTED, (topic, 7): UNKNOWN_TOPIC})
+        self.assertEqual(producer.produce(topic), BAD_STATE)
+
+    def test_who_was_fenced_is_told_by_version(self):
+        topic, old = self.make_topic(1), self.producer(1)
+        self.assertEqual(old.add({topic: [0]}), {(topic, 0): 0})
+        self.assertEqual(old.produce(topic), 0)
+        new = Producer(self.raw(), old.name, 1)
+        self.assertEqual((new.code, new.id), (0, old.id))
+        self.assertGreater(new.epoch, old.epoch)
+        self.assertEqual(old.produce(topic), OLD_EPOCH)
+        self.assertEqual(old.add({topic: [0]}), {(topic, 0): OLD_EPOCH})
+        self.assertEqual(old.add({topic: [0]}, version=2), {(topic, 0): FENCED})
+        self.assertEqual(old.end(True), OLD_EPOCH)
+        self.assertEqual(old.end(True, version=2), FENCED)
+        old.id += 1000
+        self.assertEqual(old.end(True), BAD_MAPPING)
+
+    def test_epochs_grow_and_retries_are_known(self):
+        topic, producer = self.make_topic(1), self.producer(2)
+        self.assertEqual(producer.end(True), BAD_STATE)
+        self.assertEqual(producer.produce(topic), 0)
+        before = producer.epoch
+        self.assertEqual(producer.end(True), 0)
+        self.assertEqual(producer.epoch, before + 1)
+        self.assertEqual(producer.end(True, epoch=before), 0)
+        self.assertEqual(producer.epoch, before + 1)
+        self.assertEqual(producer.end(False, epoch=before), BAD_STATE)
+        self.assertEqual(producer.produce(topic, producer_epoch=before), OLD_EPOCH)
+        producer.sequence = 0
+        self.assertEqual(producer.produce(topic), 0)
+        self.assertEqual(producer.produce(topic, sequence=7), OUT_OF_ORDER)
+        self.assertEqual(producer.end(False), 0)
+        self.assertEqual(producer.end(False), 0)  # nothing was in it
+        self.assertEqual(producer.epoch, before + 3)
+
+    def test_a_transactional_batch_needs_its_id(self):
+        topic, producer = self.make_topic(1), self.producer(1)
+        self.assertEqual(producer.produce(topic, name=None), NOT_AUTHORIZED)
+
+    def test_the_server_goes_on_where_it_was_killed(self):
+        topic, producer = self.make_topic(1), self.producer(2)
+        self.assertEqual(producer.produce(topic), 0)
+        self.server.restart(kill=True)
+        producer.client = self.raw()
+        self.assertEqual(producer.produce(topic), 0)
+        self.assertEqual(producer.end(True), 0)
+        self.server.restart(kill=True)
+        producer.client = self.raw()
+        self.assertEqual(producer.produce(topic), 0)
+        self.assertEqual(producer.end(True), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
