@@ -5,12 +5,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-<<<<<<< HEAD
-#include "broker/telemetry.h"
-=======
 #include "admin/topics.h"
+#include "broker/telemetry.h"
 #include "kafka/report.h"
->>>>>>> b533566 (wip)
 #include "nats/report.h"
 
 #define CONNZ_LIMIT_DEFAULT 1024
@@ -178,29 +175,17 @@ static void topics_are_there(void *arg, struct text *topics)
     const struct server_pages *pages = call->pages;
     struct text text;
     text_init(&text);
-<<<<<<< HEAD
-    add_total(&text, "connections_accepted_total", accepted);
-    add_total(&text, "bytes_received_total", bytes_in);
-    add_total(&text, "bytes_sent_total", bytes_out);
-    add_total(&text, "turns_total", turns);
-    add_total(&text, "connections_moved_total", moved);
-    text_add_format(&text, "# TYPE leat_memory_bytes gauge\nleat_memory_bytes %zu\n",
-                    budget_used(reactor_budget(pages->reactor)));
-    nats_report_metrics(pages->nats, &text);
-    broker_telemetry_report(pages->broker, &text);
-    report_is_there(call, text.failed ? SLICE_NULL : text_slice(&text));
-=======
     if (call->is_whole) {
         add_cores(pages, &text);
         add_resources(pages, &text);
         add_commit_times(pages, &text);
         kafka_report_metrics(pages->options.kafka, &text);
         nats_report_metrics(pages->options.nats, &text);
+        broker_telemetry_report(pages->options.broker, &text);
     }
     text_add(&text, text_slice(topics));
     text.failed |= topics->failed;
     report_is_there(call->call, text.failed ? SLICE_NULL : text_slice(&text));
->>>>>>> b533566 (wip)
     text_deinit(&text);
     text_deinit(topics);
     free(call);
@@ -238,12 +223,7 @@ static void root(void *arg, struct slice query, struct admin_call *call)
                                "</body></html>\n"));
 }
 
-<<<<<<< HEAD
-void server_pages_init(struct server_pages *pages, struct reactor *reactor, struct broker *broker,
-                       struct nats *nats, uint16_t http_port)
-=======
 void server_pages_init(struct server_pages *pages, const struct server_pages_options *options)
->>>>>>> b533566 (wip)
 {
     static const char json[] = "application/json";
     static const char prometheus[] = "text/plain; version=0.0.4";
@@ -259,13 +239,6 @@ void server_pages_init(struct server_pages *pages, const struct server_pages_opt
                 {"/metrics", prometheus, metrics, pages},
                 {"/metrics/kafka", prometheus, metrics_kafka, pages},
             },
-<<<<<<< HEAD
-        .nats = nats,
-        .reactor = reactor,
-        .broker = broker,
-        .http_port = http_port,
-=======
         .options = *options,
->>>>>>> b533566 (wip)
     };
 }

@@ -3,11 +3,8 @@
 #pragma once
 
 #include "admin/admin.h"
-<<<<<<< HEAD
 #include "broker/broker.h"
-=======
 #include "kafka/kafka.h"
->>>>>>> b533566 (wip)
 #include "nats/nats.h"
 
 #define SERVER_PAGES_COUNT 8
@@ -15,15 +12,8 @@
 /* What the pages tell about. */
 struct server_pages_options {
     struct reactor *reactor;
-<<<<<<< HEAD
-    struct broker *broker;
-    uint16_t http_port;
-};
-
-void server_pages_init(struct server_pages *pages, struct reactor *reactor, struct broker *broker,
-                       struct nats *nats, uint16_t http_port);
-=======
     struct store *store;
+    struct broker *broker;
     struct kafka *kafka;
     struct nats *nats;
     const bool *draining; /* clients are being sent away; core 0's */
@@ -36,4 +26,3 @@ struct server_pages {
 };
 
 void server_pages_init(struct server_pages *pages, const struct server_pages_options *options);
->>>>>>> b533566 (wip)

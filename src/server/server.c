@@ -301,20 +301,16 @@ static enum err open_http(struct server *server, struct diag *diag)
     }
     struct sockaddr_storage bound;
     listener_address(server->http_listener, &bound);
-<<<<<<< HEAD
-    server_pages_init(&server->pages, server->reactor, server->broker, server->nats,
-                      server_address_port(&bound));
-=======
     struct server_pages_options pages = {
         .reactor = server->reactor,
         .store = server->store,
+        .broker = server->broker,
         .kafka = server->kafka,
         .nats = server->nats,
         .draining = &server->sending_away,
         .http_port = server_address_port(&bound),
     };
     server_pages_init(&server->pages, &pages);
->>>>>>> b533566 (wip)
     return ERR_OK;
 }
 
