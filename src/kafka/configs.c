@@ -146,29 +146,42 @@ static void topic_describe(struct describe *describe)
 /* Names of settings in one resource: each is compared with all that there are. */
 #define KEYS_MAX 4096
 
+/* Why something that is no topic cannot be described, or NULL. */
+static const char *resource_fault(struct core *core,
+                                  const struct kafka_describe_configs_request_resource *resource)
+{
+    bool has_name = resource->resource_name.size > 0;
+    switch (resource->resource_type) {
+    case KAFKA_RESOURCE_METRICS:
+        return has_name ? NULL : "Client metrics subscription name must not be empty";
+    case KAFKA_RESOURCE_BROKER:
+        if (!has_name) /* the default of all */
+            return NULL;
+        break;
+    case KAFKA_RESOURCE_LOGGER:
+        break;
+    default:
+        return "Unsupported resource type";
+    }
+    return kafka_configs_is_node(core, resource->resource_name)
+               ? NULL
+               : "Unexpected broker id: only the settings of the node asked are known";
+}
+
 static void resource_describe(struct describe *describe)
 {
     const struct kafka_describe_configs_request_resource *resource = describe->resource;
-    struct core *core = describe->request->core;
     describe->out->resource_type = resource->resource_type;
     describe->out->resource_name = resource->resource_name;
+    const char *fault = NULL;
     if (resource->configuration_keys_count > KEYS_MAX)
-        resource_refuse(describe->out, KAFKA_INVALID_REQUEST, "More than 4096 names of settings");
+        fault = "More than 4096 names of settings";
+    else if (resource->resource_type != KAFKA_RESOURCE_TOPIC)
+        fault = resource_fault(describe->request->core, resource);
+    if (fault)
+        resource_refuse(describe->out, KAFKA_INVALID_REQUEST, fault);
     else if (resource->resource_type == KAFKA_RESOURCE_TOPIC)
         topic_describe(describe);
-    else if (resource->resource_type == KAFKA_RESOURCE_METRICS && resource->resource_name.size > 0)
-        entries_fill(describe, NULL);
-    else if (resource->resource_type == KAFKA_RESOURCE_METRICS)
-        resource_refuse(describe->out, KAFKA_INVALID_REQUEST,
-                        "Client metrics subscription name must not be empty");
-    else if (resource->resource_type != KAFKA_RESOURCE_BROKER &&
-             resource->resource_type != KAFKA_RESOURCE_LOGGER)
-        resource_refuse(describe->out, KAFKA_INVALID_REQUEST, "Unsupported resource type");
-    else if ((resource->resource_name.size > 0 ||
-              resource->resource_type == KAFKA_RESOURCE_LOGGER) &&
-             !kafka_configs_is_node(core, resource->resource_name))
-        resource_refuse(describe->out, KAFKA_INVALID_REQUEST,
-                        "Unexpected broker id: only the settings of the node asked are known");
     else
         entries_fill(describe, NULL);
 }
