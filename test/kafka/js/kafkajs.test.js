@@ -120,6 +120,41 @@ test('an idempotent producer', async () => {
   )
 })
 
+test('transactions, with the offsets of a group', async () => {
+  const topic = await makeTopic(2)
+  const groupId = `group-of-${topic}`
+  const offset = async () => {
+    const [{ partitions }] = await admin.fetchOffsets({ groupId, topics: [topic] })
+    return partitions.find(({ partition }) => partition === 0).offset
+  }
+  const eventually = async (expected) => {
+    for (let i = 0; (await offset()) !== expected; i++) assert.ok(i < 1000 * slower)
+  }
+  const producer = kafka.producer({
+    idempotent: true,
+    maxInFlightRequests: 1,
+    transactionalId: `id-${topic}`,
+  })
+  await producer.connect()
+  try {
+    for (const [turn, ends] of ['commit', 'abort', 'commit'].entries()) {
+      const transaction = await producer.transaction()
+      for (const partition of [0, 1])
+        await transaction.send({ topic, messages: [{ partition, value: `${turn}` }] })
+      await transaction.sendOffsets({
+        consumerGroupId: groupId,
+        topics: [{ topic, partitions: [{ partition: 0, offset: `${turn + 10}` }] }],
+      })
+      await transaction[ends]()
+      await eventually(ends === 'abort' ? '10' : `${turn + 10}`)
+    }
+  } finally {
+    await producer.disconnect()
+  }
+  const records = await read(topic, 4)
+  assert.deepEqual(records.map(({ value }) => `${value}`).sort(), ['0', '0', '2', '2'])
+})
+
 test('large records', async () => {
   const topic = await makeTopic(1, [{ name: 'max.message.bytes', value: '3000000' }])
   const value = Buffer.alloc(1 << 20, 'leat')
