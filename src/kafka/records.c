@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/kafka_delete_records.h"
 
+#include "broker/topic_config.h"
 #include "kafka/error.h"
 #include "kafka/handlers.h"
 
@@ -34,6 +35,8 @@ static int16_t part_judge(const struct broker_topic *topic,
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (topic->internal)
         return KAFKA_INVALID_TOPIC_EXCEPTION;
+    if (!strstr(topic->config->cleanup_policy, "delete"))
+        return KAFKA_POLICY_VIOLATION;
     return offset < -1 ? KAFKA_OFFSET_OUT_OF_RANGE : KAFKA_NONE;
 }
 

@@ -164,6 +164,7 @@ static enum err judge_data(struct compact_judge *judge, const struct batch_heade
     if (err != ERR_OK)
         return err;
     *out = COMPACT_GONE;
+    int64_t horizon_min_ms = judge->horizon_min_ms;
     if (judged.kept > 0)
         err = rebuild(judge, header, records, &judged, out);
     if (err != ERR_INVALID && err != ERR_TOO_LARGE)
@@ -171,6 +172,7 @@ static enum err judge_data(struct compact_judge *judge, const struct batch_heade
     /* times too far apart for a delta, or bytes that do not compress as well: it keeps what it has
      */
     *out = COMPACT_AS_IS;
+    judge->horizon_min_ms = horizon_min_ms; /* no cleaning would get further */
     judge->is_hole_left = judge->is_hole_left || is_holed;
     return ERR_OK;
 }

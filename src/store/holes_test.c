@@ -61,8 +61,34 @@ static void test_against_model(void **state)
     holes_deinit(&holes);
 }
 
+/* Those that have become physical leave, within their range, and others do not. */
+static void test_removing(void **state)
+{
+    struct holes holes, gone;
+    int64_t edge = INT64_C(1) << 31;
+    holes_init(&holes);
+    holes_init(&gone);
+    for (int64_t offset = edge - 20; offset < edge + 20; offset++)
+        assert_int_equal(holes_add(&holes, offset), ERR_OK);
+    assert_int_equal(holes_copy(&holes, &gone), ERR_OK);
+    assert_int_equal(holes_add(&holes, edge + 30), ERR_OK);
+    assert_int_equal(holes_add(&holes, 5), ERR_OK);
+    assert_int_equal(holes_remove(&holes, &gone, edge - 10, edge + 10), ERR_OK);
+    for (int64_t offset = edge - 25; offset < edge + 25; offset++)
+        assert_int_equal(holes_has(&holes, offset),
+                         offset >= edge - 20 && offset < edge + 20 &&
+                             (offset < edge - 10 || offset >= edge + 10));
+    assert_int_equal(holes_remove(&holes, &gone, 0, INT64_MAX), ERR_OK);
+    assert_int_equal(holes_count(&holes, 0, INT64_MAX), 2);
+    assert_true(holes_has(&holes, 5) && holes_has(&holes, edge + 30));
+    assert_int_equal(holes_count(&gone, 0, INT64_MAX), 40);
+    holes_deinit(&gone);
+    holes_deinit(&holes);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_model)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_model),
+                                       cmocka_unit_test(test_removing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@ KEYS = 200
 VALUE_SIZE = 2000
 RECORDS = 6000 // min(case.SLOWER, 2)
 MIB = 1 << 20
+POLICY_VIOLATION = 44
 SETTINGS = {"cleanup.policy": "compact", "segment.bytes": str(MIB),
             "min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "0"}
 
@@ -110,7 +111,7 @@ class CompactTest(case.ServerCase):
         self.assertEqual(wanted[0], again[at + 1])
 
     def test_every_codec(self):
-        for codec in ("gzip", "lz4", "zstd"):
+        for codec in ("lz4", "zstd"):
             with self.subTest(codec=codec):
                 topic = self.make_topic(settings={**SETTINGS, "segment.bytes": str(MIB)})
                 model = {}
@@ -162,7 +163,9 @@ class CompactTest(case.ServerCase):
         self.assertEqual(self.alter(topic, both), "compact,delete")
         self.assert_shrinks(before + RECORDS * VALUE_SIZE // 3)
         self.assert_newest(topic, model)
+        self.assertEqual(self.raw().delete_records(topic, 0, 1), (1, 0))
         self.assertEqual(self.alter(topic, SETTINGS), "compact")
+        self.assertEqual(self.raw().delete_records(topic, 0, 2)[1], POLICY_VIOLATION)
 
     def test_readers_go_on_while_segments_are_rewritten(self):
         topic = self.make_topic(settings=SETTINGS)
