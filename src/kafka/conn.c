@@ -78,15 +78,19 @@ static void kafka_conn_unmute(struct core *core, struct core_timer *timer)
 {
     struct kafka_conn *conn = CONTAINER_OF(timer, struct kafka_conn, timer);
     conn->muted = false;
-    if (conn->refused)
+    if (conn->refused || core_now_ns(core) < conn->muted_until_ns)
         kafka_conn_close(conn);
     if (!conn->closing)
         conn_resume(conn->conn);
 }
 
+/* Whoever has to wait for longer than a silent connection stays open comes again on another one:
+ * nobody notices meanwhile whether the peer is still there. */
 static void kafka_conn_mute(struct kafka_conn *conn, uint64_t delay_ms)
 {
     struct core *core = conn_core(conn->conn);
+    int64_t idle_ms = broker_settings_now(core)->connections_max_idle_ms;
+    uint64_t open_ms = idle_ms < 0 ? delay_ms : MIN(delay_ms, (uint64_t)idle_ms);
     uint64_t until_ns = core_now_ns(core) + delay_ms * 1000000;
     if (conn->closing || until_ns <= conn->muted_until_ns)
         return;
@@ -94,7 +98,7 @@ static void kafka_conn_mute(struct kafka_conn *conn, uint64_t delay_ms)
     if (!conn->muted)
         conn_pause(conn->conn);
     conn->muted = true;
-    core_timer_set(core, &conn->timer, until_ns);
+    core_timer_set(core, &conn->timer, core_now_ns(core) + open_ms * 1000000);
 }
 
 static void kafka_conn_open(struct conn *conn, void *arg)

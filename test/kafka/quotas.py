@@ -233,6 +233,20 @@ class LimitsTest(case.ServerCase):
                                {"controller_mutation_rate": None})[0], NONE)
 
 
+class LongWaitTest(case.ServerCase):
+    config = "kafka { connections.max.idle.ms: 1000 }\n"
+
+    def test_nobody_waits_for_longer_than_a_silent_connection_stays(self):
+        topic = self.make_topic()
+        self.assertEqual(alter(self.raw(), {"client-id": "slow"}, {PRODUCE: 1})[0], NONE)
+        client = self.raw(client_id="slow")
+        reader = client.call(raw.PRODUCE, 7, client.produce_body(topic, 0, value(10000)))
+        self.assertEqual(client.produce_answer(reader)[0], NONE)
+        self.assertGreater(reader.take("i"), 1000000)
+        with self.assertRaises(raw.Closed):
+            client.api_versions()
+
+
 class AddressTest(case.ServerCase):
 
     def test_connections_of_an_address(self):
