@@ -43,6 +43,7 @@ static void test_the_sample_says_the_defaults(void **state)
     assert_string_equal(settings.data, "/var/lib/leat");
     assert_int_equal(settings.core_count, defaults.core_count);
     assert_int_equal(settings.memory_bytes, defaults.memory_bytes);
+    assert_int_equal(settings.scrub_bytes_per_second, defaults.scrub_bytes_per_second);
     assert_int_equal(settings.kafka_listener_count, 1);
     assert_memory_equal(&settings.kafka_listeners[0], &defaults.kafka_listeners[0],
                         sizeof(settings.kafka_listeners[0]));

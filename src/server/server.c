@@ -181,6 +181,9 @@ static enum err open_store(struct server *server, struct diag *diag)
         .direct_size_min_bytes = SERVER_DIRECT_SIZE_MIN,
         .cache_size_max_bytes = options->settings->memory_bytes / SERVER_CACHE_SHARE,
         .free_space_min_bytes = SERVER_FREE_SPACE_MIN,
+        .scrub_bytes_per_second =
+            (options->settings->scrub_bytes_per_second + options->core_count - 1) /
+            options->core_count,
         .open_files_max = options->open_files_max / 2,
         .compact_backoff_ms = MAX(1, kafka->log_cleaner_backoff_ms),
         .compact_keys_bytes_max =

@@ -70,6 +70,15 @@ static enum err set_memory(struct load *load, struct slice value)
     return ERR_OK;
 }
 
+static enum err set_scrub_rate(struct load *load, struct slice value)
+{
+    int64_t bytes_per_second;
+    if (server_conf_scalar_integer(value, &bytes_per_second) != ERR_OK || bytes_per_second < 0)
+        return complain(load, "scrub_rate is a size such as 4mib, for each second, or 0 for none");
+    load->settings->scrub_bytes_per_second = (uint64_t)bytes_per_second;
+    return ERR_OK;
+}
+
 static enum err set_log_level(struct load *load, struct slice value)
 {
     static const char *const names[] = {"trace", "debug", "info", "warn", "error"};
@@ -356,6 +365,8 @@ static enum err apply_pair(struct load *load, const struct server_conf_pair *pai
         return apply_scalar(load, pair, set_cores);
     if (server_conf_key_equal(pair->key, "memory"))
         return apply_scalar(load, pair, set_memory);
+    if (server_conf_key_equal(pair->key, "scrub_rate"))
+        return apply_scalar(load, pair, set_scrub_rate);
     if (server_conf_key_equal(pair->key, "log_level"))
         return apply_scalar(load, pair, set_log_level);
     if (server_conf_key_equal(pair->key, "kafka"))
@@ -412,6 +423,7 @@ enum err server_settings_load(struct server_settings *settings,
         .data = "./leat-data",
         .log_level = LOG_INFO,
         .memory_bytes = SERVER_SETTINGS_MEMORY_DEFAULT_BYTES,
+        .scrub_bytes_per_second = SERVER_SETTINGS_SCRUB_RATE_DEFAULT,
     };
     arena_init(&settings->arena, SERVER_CONF_TREE_SIZE_MAX);
     broker_settings_init(&settings->broker);

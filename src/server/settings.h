@@ -13,6 +13,7 @@ enum server_settings_limit {
     SERVER_SETTINGS_LISTENERS_MAX = 64,
     SERVER_SETTINGS_MEMORY_MIN_BYTES = 32 << 20,
     SERVER_SETTINGS_MEMORY_DEFAULT_BYTES = 512 << 20,
+    SERVER_SETTINGS_SCRUB_RATE_DEFAULT = 4 << 20,
 };
 
 enum server_act {
@@ -31,6 +32,7 @@ struct server_settings {
     const char *data;    /* the folder of all logs, as written */
     unsigned core_count; /* 0: all */
     uint64_t memory_bytes;
+    uint64_t scrub_bytes_per_second; /* of all cores; 0: none */
     enum log_level log_level;
     struct server_address *kafka_listeners;
     size_t kafka_listener_count;

@@ -106,6 +106,7 @@ static void test_defaults(void **state)
     assert_string_equal(settings->data, "./leat-data");
     assert_int_equal(settings->core_count, 0);
     assert_int_equal(settings->memory_bytes, 512 << 20);
+    assert_int_equal(settings->scrub_bytes_per_second, 4 << 20);
     assert_int_equal(settings->kafka_listener_count, 1);
     assert_listener(fixture, 0, "127.0.0.1:9092");
     assert_null(settings->kafka_advertised_host);
@@ -137,10 +138,12 @@ static void test_command_line(void **state)
 static void test_the_command_line_goes_before_the_file(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->file = "data: /file\ncores: 2\nkafka { listen: [1.2.3.4:1, 5.6.7.8:2] }";
+    fixture->file =
+        "data: /file\ncores: 2\nscrub_rate: 1mib\nkafka { listen: [1.2.3.4:1, 5.6.7.8:2] }";
     assert_int_equal(load(fixture, "--data /line --listen 9000 -c leat.conf"), ERR_OK);
     assert_string_equal(fixture->settings.data, "/line");
     assert_int_equal(fixture->settings.core_count, 2);
+    assert_int_equal(fixture->settings.scrub_bytes_per_second, 1 << 20);
     assert_int_equal(fixture->settings.kafka_listener_count, 1);
     assert_listener(fixture, 0, "127.0.0.1:9000");
     assert_int_equal(load(fixture, "--check leat.conf"), ERR_OK);

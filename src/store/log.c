@@ -115,6 +115,7 @@ void log_destroy(struct store_log *log)
 {
     compact_drop(log);
     if (log->home) {
+        scrub_forget(log);
         core_timer_cancel(log->home->core, &log->retain_timer);
         log->home->cached_bytes -= log->tail.cached_bytes;
         atomic_fetch_sub_explicit(&log->home->unwritten_bytes, log->tail.unwritten_bytes,

@@ -8,6 +8,7 @@
 #include "store/index.h"
 #include "store/journal.h"
 #include "store/producers.h"
+#include "store/scrub.h"
 #include "store/store.h"
 #include "store/transactions.h"
 
@@ -286,6 +287,7 @@ struct log_core {
     struct list checkpoints; /* logs that wait for theirs */
     unsigned checkpoint_count;
     struct log_group group;
+    struct scrub scrub;
     unsigned open_count;
     struct core_task flush_task;
     struct core_task finish_task;

@@ -44,6 +44,7 @@ static void detached(struct store_log *log)
         list_remove(&log->live_node);
         list_remove(&log->all_node);
         core_timer_cancel(log->home->core, &log->retain_timer);
+        scrub_forget(log);
         log->home = NULL;
     } else {
         log->is_moving = false;

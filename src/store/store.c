@@ -226,6 +226,7 @@ static enum err journals_open(struct store *store, const struct journal_replay_r
             return err_from_errno(-home->group.dir_fd);
         core_timer_set(home->core, &home->idle, core_now_ns(home->core) + LOG_IDLE_CHECKPOINT_NS);
         compact_start(home);
+        scrub_start(home);
     }
     return ERR_OK;
 }
@@ -265,6 +266,7 @@ static void store_free(struct store *store)
             log_destroy(LIST_ENTRY(node, struct store_log, all_node));
         core_timer_cancel(home->core, &home->retry);
         core_timer_cancel(home->core, &home->idle);
+        scrub_stop(home);
         core_timer_cancel(home->core, &home->compact_timer);
         core_task_cancel(&home->flush_task);
         core_task_cancel(&home->finish_task);

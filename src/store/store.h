@@ -19,12 +19,13 @@ struct store_options {
     size_t direct_size_min_bytes; /* bytes of one log in one commit that bypass the journal; default
                                      1 MiB */
     size_t cache_size_max_bytes;  /* tail cache of all cores */
-    uint64_t free_space_min_bytes; /* appends stop below it (P7) and what is yet to be written */
-    unsigned open_files_max;       /* LRU of segment descriptors */
-    unsigned sync_together_min;    /* checkpoints at a time that share one sync; 0: 16 */
-    int64_t compact_backoff_ms;    /* between two looks for a log to compact; 0: never */
-    size_t compact_keys_bytes_max; /* memory for keys, of all cores */
-    double compact_bytes_per_s;    /* read and written by compaction, of all cores; 0: no limit */
+    uint64_t free_space_min_bytes;   /* appends stop below it (P7) and what is yet to be written */
+    unsigned open_files_max;         /* LRU of segment descriptors */
+    uint64_t scrub_bytes_per_second; /* old data looked at, a core; 0: none */
+    unsigned sync_together_min;      /* checkpoints at a time that share one sync; 0: 16 */
+    int64_t compact_backoff_ms;      /* between two looks for a log to compact; 0: never */
+    size_t compact_keys_bytes_max;   /* memory for keys, of all cores */
+    double compact_bytes_per_s;      /* read and written by compaction, of all cores; 0: no limit */
 };
 
 /* Locks the data folder, reads catalogue and journals; serves logs at once, whatever their size.
