@@ -12,6 +12,7 @@
 #define SEGMENT_TEXT        NUMBER_TEXT(TRANSACTION_SEGMENT_SIZE)
 
 static void start_run(struct core *core, struct core_task *task);
+static void start_timer(struct core *core, struct core_timer *timer);
 
 int64_t broker_transaction_coordinator_now_ms(const struct transaction_ids *transactions)
 {
@@ -32,6 +33,7 @@ struct transaction_ids *broker_transaction_coordinator(struct core *core)
     map_init(&transactions->by_id, core_random(core));
     list_init(&transactions->parked);
     core_task_init(&transactions->start, start_run);
+    core_timer_init(&transactions->start_again, start_timer);
     broker->transactions = transactions;
     return transactions;
 }
@@ -42,6 +44,7 @@ void broker_transaction_coordinator_close(struct broker *broker)
     if (!transactions)
         return;
     core_task_cancel(&transactions->start);
+    core_timer_cancel(transactions->core, &transactions->start_again);
     for (uint32_t i = 0; i < transactions->partition_count; i++) {
         struct transaction_partition *partition = &transactions->partitions[i];
         core_timer_cancel(transactions->core, &partition->timer);
@@ -143,12 +146,36 @@ static void start_run(struct core *core, struct core_task *task)
 {
     struct transaction_ids *transactions = CONTAINER_OF(task, struct transaction_ids, start);
     enum err err = transactions->topic ? ERR_OK : topic_take(transactions);
+    if (err) {
+        broker_transaction_coordinator_loaded(transactions, err);
+        return;
+    }
+    for (uint32_t i = 0; i < transactions->partition_count; i++) {
+        struct transaction_partition *partition = &transactions->partitions[i];
+        if (partition->load == TRANSACTION_UNLOADED)
+            broker_transaction_load_start(partition);
+        if (partition->load == TRANSACTION_LOADING)
+            return; /* and go on when it is done */
+    }
+    transactions->is_starting = false;
+}
+
+static void start_timer(struct core *core, struct core_timer *timer)
+{
+    struct transaction_ids *transactions = CONTAINER_OF(timer, struct transaction_ids, start_again);
+    core_task_post(core, &transactions->start);
+}
+
+void broker_transaction_coordinator_loaded(struct transaction_ids *transactions, enum err err)
+{
+    struct core *core = transactions->core;
+    if (!transactions->is_starting)
+        return;
     if (err)
-        log_error(core_logger(core), "broker", "cannot read " TRANSACTION_TOPIC ": %s",
-                  err_text(err));
-    for (uint32_t i = 0; i < transactions->partition_count; i++)
-        if (transactions->partitions[i].load == TRANSACTION_UNLOADED)
-            broker_transaction_load_start(&transactions->partitions[i]);
+        core_timer_set(core, &transactions->start_again,
+                       core_now_ns(core) + TRANSACTION_RETRY_MS * NS_PER_MS);
+    else
+        core_task_post(core, &transactions->start);
 }
 
 void broker_transaction_coordinator_open(struct broker *broker)
@@ -157,8 +184,10 @@ void broker_transaction_coordinator_open(struct broker *broker)
     if (!broker_topic_find(core, SLICE_LITERAL(TRANSACTION_TOPIC)))
         return;
     struct transaction_ids *transactions = broker_transaction_coordinator(core);
-    if (transactions)
-        core_task_post(core, &transactions->start);
+    if (!transactions)
+        return; /* the first call tries again */
+    transactions->is_starting = true;
+    core_task_post(core, &transactions->start);
 }
 
 /* --- waiting for state --- */

@@ -63,8 +63,12 @@ struct transaction_ids {
     uint32_t partition_count;
     bool is_creating;
     struct broker_topic_create create;
-    struct list parked;     /* for the topic */
-    struct core_task start; /* loads all that is there: what was decided is finished */
+    struct list parked; /* for the topic */
+    /* At the start all is read back, one partition after the other: what was decided is finished.
+     */
+    bool is_starting;
+    struct core_task start;
+    struct core_timer start_again; /* after an error */
 };
 
 /* --- transaction_coordinator.c --- */
@@ -81,6 +85,8 @@ enum transaction_way broker_transaction_coordinator_enter_all(struct core *core,
                                                               struct broker_call *call);
 /* Serves what was parked (err OK) or fails it. */
 void broker_transaction_coordinator_unpark(struct transaction_partition *partition, enum err err);
+/* A partition has been read back, or not (err). */
+void broker_transaction_coordinator_loaded(struct transaction_ids *transactions, enum err err);
 int64_t broker_transaction_coordinator_now_ms(const struct transaction_ids *transactions);
 
 /* --- transaction.c --- */

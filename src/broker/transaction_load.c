@@ -71,6 +71,7 @@ static void load_done(struct replay *replay, enum err err)
         }
         partition->load = TRANSACTION_UNLOADED; /* the next call tries again */
         broker_transaction_coordinator_unpark(partition, ERR_LOADING);
+        broker_transaction_coordinator_loaded(partition->transactions, err);
         return;
     }
     partition->load = TRANSACTION_LOADED;
@@ -78,6 +79,7 @@ static void load_done(struct replay *replay, enum err err)
         entry_begin(LIST_ENTRY(node, struct transaction_entry, node));
     }
     broker_transaction_coordinator_unpark(partition, ERR_OK);
+    broker_transaction_coordinator_loaded(partition->transactions, ERR_OK);
 }
 
 void broker_transaction_load_start(struct transaction_partition *partition)
