@@ -67,6 +67,7 @@ static void beat_done(struct broker_call *call)
 {
     struct beat_state *state = CONTAINER_OF(call, struct beat_state, beat.call);
     const struct group_beat *beat = &state->beat;
+    void *result = beat->private; /* the answer ends the request, and beat */
     struct kafka_consumer_group_heartbeat_response response;
     kafka_consumer_group_heartbeat_response_init(&response);
     response.error_code = kafka_group_error(call->err);
@@ -81,7 +82,7 @@ static void beat_done(struct broker_call *call)
         if (!beat->has_assignment || beat_assignment(state->request, beat, &response))
             kafka_request_answer(state->request, consumer_group_heartbeat, &response);
     }
-    broker_group_result_release(beat->private);
+    broker_group_result_release(result);
 }
 
 static bool beat_held(struct kafka_request *request, struct group_beat *beat,
