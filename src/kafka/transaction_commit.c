@@ -28,8 +28,9 @@ static int16_t txn_commit_code(const struct txn_commit *state, enum err err)
     switch (err) {
     case ERR_TOO_LARGE:
         return KAFKA_OFFSET_METADATA_TOO_LARGE;
-    case ERR_NOT_FOUND:
-        return KAFKA_ILLEGAL_GENERATION; /* the group is gone */
+    case ERR_NOT_FOUND:   /* the group is gone */
+    case ERR_EPOCH_STALE: /* a transaction knows no other word for it */
+        return KAFKA_ILLEGAL_GENERATION;
     case ERR_TXN_ABORTABLE:
         return state->request->version < ABORTABLE_VERSION ? KAFKA_INVALID_TXN_STATE
                                                            : KAFKA_TRANSACTION_ABORTABLE;
@@ -143,6 +144,7 @@ void kafka_transaction_commit_handle(struct kafka_request *request)
                                           .member_id = kafka_group_text(asked.member_id),
                                           .instance_id = asked.group_instance_id,
                                           .generation = asked.generation_id,
+                                          .knows_epochs = true,
                                           .retention_ms = -1,
                                           .transactional_id = asked.transactional_id,
                                           .producer_id = asked.producer_id,
