@@ -320,6 +320,12 @@ static void markers_check(struct model *m, int64_t start)
             last_read[entry->producer] = i;
         }
     }
+    /* a reader that is told of an aborted transaction finds its end */
+    const struct transactions *known = log_of(m)->transactions;
+    for (uint32_t i = 0; known && i < known->aborted.count; i++) {
+        int64_t marker = known->aborted.entries[i].last_offset;
+        ENSURE(m, marker < start || (marker < m->end && m->entries[marker].is_read));
+    }
 }
 
 static void check(struct model *m)

@@ -1,6 +1,9 @@
 // Tests of compaction: the latest of each key stays, with its offset; tombstones, lags, holes.
 // SPDX-License-Identifier: Apache-2.0
 #include "store/compact.h"
+
+#include <errno.h>
+
 #include "store/log_fixture.h"
 
 #define BACKOFF_MS 1000
@@ -475,6 +478,69 @@ static void the_disk_is_used_no_more_than_allowed(void **state)
     log_fixture_free(f);
 }
 
+static bool is_cleaned_there(struct log_fixture *f)
+{
+    char path[LOG_PATH_SIZE];
+    segment_path(f->logs[0], 0, ".cleaned", path);
+    return os_fake_size(f->fake, path, false) >= 0;
+}
+
+/* Before the point of no return every failure leaves the log as it was, and the next try succeeds.
+ */
+static void a_failure_leaves_what_was_there(void **state)
+{
+    static const struct os_fake_fault faults[] = {
+        {.kind = OS_FAKE_OPEN, .path_part = ".cleaned", .error = EMFILE},
+        {.kind = OS_FAKE_WRITE, .path_part = ".cleaned", .error = ENOSPC},
+        {.kind = OS_FAKE_WRITE, .path_part = ".cleaned", .error = EIO},
+        {.kind = OS_FAKE_SYNC, .path_part = ".cleaned", .error = EIO},
+        {.kind = OS_FAKE_NAME, .path_part = ".cleaned", .error = EIO, .count = 1},
+    };
+    for (unsigned i = 0; i < COUNT_OF(faults); i++) {
+        struct log_fixture *f = compact_fixture();
+        struct found found[100];
+        for (int j = 0; j < 60; j++)
+            put(f, (unsigned)j % 3, j);
+        os_fake_fault_add(f->fake, &faults[i]);
+        turns(f, SECOND_NS * 2);
+        clean(f);
+        assert_true(i == 4 || f->logs[0]->clean_end == 0);
+        os_fake_fault_clear(f->fake);
+        assert_int_equal(store_log_state(f->logs[0]), ERR_OK);
+        assert_int_equal(read_all(f, 57, found, COUNT_OF(found)), 3);
+        clean(f);
+        assert_true(f->logs[0]->clean_end > 50);
+        assert_false(is_cleaned_there(f));
+        assert_true(read_all(f, 0, found, COUNT_OF(found)) < 12);
+        log_fixture_free(f);
+    }
+}
+
+/* Behind it the log is offline, and the next start ends what was begun. */
+static void a_swap_that_fails_is_ended_by_the_next_start(void **state)
+{
+    static const struct os_fake_fault faults[] = {
+        {.kind = OS_FAKE_NAME, .path_part = ".swap", .error = EIO},
+        {.kind = OS_FAKE_NAME, .path_part = "5.log", .error = EIO},
+    };
+    for (unsigned i = 0; i < COUNT_OF(faults); i++) {
+        struct log_fixture *f = compact_fixture();
+        struct found found[100];
+        for (int j = 0; j < 60; j++)
+            put(f, (unsigned)j % 3, j);
+        os_fake_fault_add(f->fake, &faults[i]);
+        clean(f);
+        assert_int_equal(store_log_state(f->logs[0]), ERR_OFFLINE);
+        os_fake_fault_clear(f->fake);
+        log_fixture_close(f);
+        os_fake_crash(f->fake, i, OS_FAKE_CRASH_LOSE_ALL);
+        assert_int_equal(log_fixture_open(f), ERR_OK);
+        assert_true(read_all(f, 0, found, COUNT_OF(found)) < 12);
+        assert_true(found[0].offset >= 50);
+        log_fixture_free(f);
+    }
+}
+
 static void a_move_or_a_drain_ends_it(void **state)
 {
     struct log_fixture *f = compact_fixture();
@@ -511,6 +577,8 @@ int main(void)
         cmocka_unit_test(keys_beyond_the_memory_are_cleaned_later),
         cmocka_unit_test(times_are_found_among_what_stays),
         cmocka_unit_test(the_disk_is_used_no_more_than_allowed),
+        cmocka_unit_test(a_failure_leaves_what_was_there),
+        cmocka_unit_test(a_swap_that_fails_is_ended_by_the_next_start),
         cmocka_unit_test(a_move_or_a_drain_ends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
