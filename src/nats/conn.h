@@ -105,6 +105,7 @@ struct nats_message {
     uint32_t also_size;
     struct buf_range payload; /* header and payload; "\r\n" lies behind it */
     bool met_full;            /* out: some taker is slow */
+    uint8_t hops;             /* cores whose members of the group had just left */
 };
 
 /* conn.c */

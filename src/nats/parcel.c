@@ -23,6 +23,24 @@ struct nats_parcel {
     struct parcel_entry entries[NATS_PARCEL_ENTRIES];
 };
 
+/* To a member here or, when the last one here has just left, to one elsewhere. */
+static bool deliver_to_group(struct nats_core *home, struct parcel_entry *entry,
+                             const struct interest_group *group)
+{
+    struct nats_message *message = &entry->message;
+    if (!group)
+        return false;
+    if (group->member_count > 0 &&
+        nats_deliver_group(home, message, group,
+                           broker_interest_pick_local(group, core_random(home->core))))
+        return true;
+    if (group->remote_count == 0 || message->hops == NATS_HOPS_MAX)
+        return false;
+    message->hops++;
+    uint32_t to = group->remotes[core_random(home->core) % group->remote_count].core;
+    return nats_parcel_add(home, to, message, entry->group);
+}
+
 static void deliver_entry(struct nats_core *home, struct parcel_entry *entry)
 {
     const struct interest_match *match;
@@ -34,10 +52,7 @@ static void deliver_entry(struct nats_core *home, struct parcel_entry *entry)
     if (!entry->group.data) {
         nats_deliver_plain(home, &entry->message, match);
     } else {
-        const struct interest_group *group = broker_interest_group(match, entry->group);
-        if (!group || group->member_count == 0 ||
-            !nats_deliver_group(home, &entry->message, group,
-                                (uint32_t)(core_random(home->core) % group->member_count)))
+        if (!deliver_to_group(home, entry, broker_interest_group(match, entry->group)))
             metric_add(&home->counters.dropped, 1);
     }
     if (home->finished)
@@ -86,6 +101,8 @@ static void parcel_arrives(struct core *core, struct core_message *message)
         buf_unref(entry->message.payload.buf);
         free((void *)(uintptr_t)entry->group.data);
     }
+    if (home->parcels_open > 0)
+        nats_parcel_flush(home);
     message->run = parcel_returns;
     core_send(core, parcel->home, message);
 }

@@ -17,7 +17,8 @@ enum nats_limit {
     NATS_PARCEL_ENTRIES = 64,  /* messages in one parcel */
     NATS_PARCELS_OUT_MAX = 32, /* of one connection: more of them make it wait */
     NATS_PARCELS_FREE_MAX = 64,
-    NATS_STALL_MS = 10,           /* a producer waits so long for a slow consumer */
+    NATS_HOPS_MAX = 3,  /* a message to a queue group looks for a member on so many more cores */
+    NATS_STALL_MS = 10, /* a producer waits so long for a slow consumer */
     NATS_FULL_PERCENT = 75,       /* of the pending bytes, from where producers wait */
     NATS_FIRST_PING_MS = 2000,    /* after CONNECT, to measure the round trip */
     NATS_RTT_MS = 60 * 60 * 1000, /* it is measured again so often */

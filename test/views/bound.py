@@ -99,8 +99,7 @@ class Bound(BoundCase):
                 (b"copy.4", [("Leat-Subject", b"copy.4"), ("A", b"1")])]
         for key, headers in made:
             self.produce(topic, b"v", key, headers)
-        for _ in made:
-            subject, lines, payload = both.parse(taker.message())
+        for subject, lines, payload in [both.parse(taker.message()) for _ in made]:
             publisher.ask(subject, payload, lines)
         got = self.read(topic, 8)
         self.assertEqual([(m.key(), m.headers(), m.timestamp()) for m in got[:4]],
