@@ -78,6 +78,7 @@ PREFIXES_ALLOWED = {
     ("src/base/err", "diag"): "the words that go with an error",
     ("src/base/torture_test", "__wrap"): "the linker's --wrap demands it",
     ("src/record/torture_test", "__wrap"): "the linker's --wrap demands it",
+    ("src/store/torture_test", "__wrap"): "the linker's --wrap demands it",
     ("src/record/batch", "record"): "a batch's file walks its records too",
     ("src/broker/store_fixture", "store"): "stands in for the room below",
     ("src/kafka/state", "kafka_core"): "the room's own state on a core",

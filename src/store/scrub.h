@@ -1,4 +1,4 @@
-// The slow look at old data: is what lies in the segments still what was written?
+// The slow look at old data: whether what lies in the segments is still what was written.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
