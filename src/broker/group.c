@@ -315,7 +315,7 @@ static enum err member_check(const struct group_commit *commit, struct group_ent
         return broker_group_classic_commit_check(&entry->group, commit);
     const struct consumer_member *member =
         broker_group_consumer_member_find(consumer, commit->member_id);
-    if (member && !member->is_classic && !commit->knows_epochs)
+    if (member && !member->is_classic && !commit->knows_epochs && !commit->transactional_id.data)
         return ERR_UNSUPPORTED;
     return broker_group_consumer_commit_check(consumer, commit->member_id, commit->generation);
 }
@@ -330,6 +330,8 @@ static enum err commit_check(struct core *core, struct group_commit *commit,
     bool is_named =
         commit->generation >= 0 || commit->member_id.size > 0 || commit->instance_id.data;
     enum err err = is_named ? member_check(commit, entry) : ERR_OK;
+    if (err == ERR_EPOCH_STALE)
+        err = ERR_GENERATION; /* the word that producers know */
     if (err && err != ERR_REBALANCE)
         return err;
     return broker_transaction_check(core, commit, (int32_t)entry->partition->index);
@@ -423,7 +425,7 @@ static enum err fetch_all(struct group_fetch *fetch, const struct group_entry *e
 /* A member of the newer protocol may say who it is. */
 static enum err fetch_check(const struct group_fetch *fetch, const struct group_entry *entry)
 {
-    if (!entry || !entry->consumer || (!fetch->member_id.data && fetch->member_epoch < 0))
+    if (!entry || !entry->consumer || !fetch->member_id.data)
         return ERR_OK;
     const struct consumer_member *member =
         broker_group_consumer_member_find(entry->consumer, fetch->member_id);
