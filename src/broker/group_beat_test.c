@@ -170,6 +170,8 @@ static void a_change_that_cannot_be_written_has_not_been(void **state)
     assert_string_equal(text, "Stable");
     assert_int_equal(fixture_heartbeat(f, &member), ERR_OK);
     fixture_leave(f, &member);
+    struct fixture_commit commit = {.group = "team", .topic = "orders", .offset = 5};
+    assert_int_equal(fixture_commit(f, &commit), ERR_OK); /* behind what the leave wrote */
     atomic_store(&f->store.is_failing, true);
     assert_int_equal(speak(f, "new", 0, NULL), -(int32_t)ERR_IO);
     assert_int_equal(look(f, NULL), -1);
