@@ -78,6 +78,7 @@ struct compact_output {
     int64_t offset_end; /* of the last input */
     uint32_t index_interval;
     uint64_t written; /* bytes in the file; those in buffer follow */
+    uint64_t synced;
     struct codec_output buffer;
     struct index index;
     struct batch_header gap; /* dropped batches that nothing stands for yet: offsets and epoch */

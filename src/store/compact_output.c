@@ -12,6 +12,8 @@
 #include "store/tail_write.h"
 
 #define OUTPUT_BUFFER_SIZE (1u << 20)
+/* A sync of much at once holds up the journal's: it is asked for piece by piece. */
+#define OUTPUT_SYNC_SIZE (8u << 20)
 
 void compact_output_init(struct compact_output *output, struct os *os, const char *dir)
 {
@@ -38,7 +40,7 @@ enum err compact_output_open(struct compact_output *output, int64_t base)
     char path[LOG_PATH_SIZE];
     CHECK(!output->file);
     output->base = base;
-    output->written = 0;
+    output->written = output->synced = 0;
     output->buffer.size = 0;
     output->has_gap = output->is_changed = false;
     index_deinit(&output->index);
@@ -68,6 +70,13 @@ static enum err buffer_flush(struct compact_output *output)
     return err;
 }
 
+static enum err file_sync(struct compact_output *output)
+{
+    output->synced = output->written;
+    int error = output->os->ops->fdatasync(output->os, output->file->file.fd);
+    return error < 0 ? err_from_errno(-error) : ERR_OK;
+}
+
 /* The bytes at the end of the buffer are this batch. */
 static enum err batch_added(struct compact_output *output, const struct batch_header *header)
 {
@@ -78,6 +87,8 @@ static enum err batch_added(struct compact_output *output, const struct batch_he
                              output->index_interval);
     if (err == ERR_OK && output->buffer.size >= OUTPUT_BUFFER_SIZE)
         err = buffer_flush(output);
+    if (err == ERR_OK && output->written - output->synced >= OUTPUT_SYNC_SIZE)
+        err = file_sync(output);
     return err;
 }
 
@@ -125,10 +136,7 @@ enum err compact_output_finish(struct compact_output *output)
     enum err err = gap_end(output);
     if (err == ERR_OK)
         err = buffer_flush(output);
-    if (err != ERR_OK)
-        return err;
-    int error = output->os->ops->fdatasync(output->os, output->file->file.fd);
-    return error < 0 ? err_from_errno(-error) : ERR_OK;
+    return err == ERR_OK ? file_sync(output) : err;
 }
 
 void compact_output_discard(struct compact_output *output)
