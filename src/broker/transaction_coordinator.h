@@ -14,8 +14,11 @@
 #define TRANSACTION_BATCH_SIZE_MAX 8388608
 /* Small, so that compaction comes early: the log is read back at every start. */
 #define TRANSACTION_SEGMENT_SIZE 1048576
-/* Until what failed is tried again. */
-#define TRANSACTION_RETRY_MS 200
+/* Until what failed is tried again: at first, and at most after it has doubled again and again. */
+#define TRANSACTION_RETRY_MS     200
+#define TRANSACTION_RETRY_MS_MAX 10000
+/* Markers of one transaction under way at the same time. */
+#define TRANSACTION_MARKERS_MAX 256
 /* How often an idle transactional id looks whether it has expired, at least. */
 #define TRANSACTION_CHECK_MS 3600000
 #define TRANSACTION_NEVER_MS INT64_MAX
@@ -40,9 +43,10 @@ struct transaction_entry {
     struct transaction_partition *partition;
     struct list node;
     struct core_timer timer;
-    int64_t timer_ms; /* TRANSACTION_NEVER_MS: not set */
-    int64_t abort_ms; /* monotonic: when what is ongoing has taken too long */
-    int64_t retry_ms; /* TRANSACTION_NEVER_MS: nothing has failed */
+    int64_t timer_ms;  /* TRANSACTION_NEVER_MS: not set */
+    int64_t abort_ms;  /* monotonic: when what is ongoing has taken too long */
+    int64_t retry_ms;  /* TRANSACTION_NEVER_MS: nothing has failed */
+    unsigned failures; /* since something last went well */
     struct list parked;
     struct transaction_write *gathering; /* of adds; sent later in this turn */
     struct core_task gathered;
@@ -112,6 +116,8 @@ bool broker_transaction_entry_park(struct transaction_entry *entry, struct trans
 /* In front of all others. */
 void broker_transaction_entry_park_first(struct transaction_entry *entry,
                                          struct transaction_call *call);
+/* Something failed that is tried again after a while. */
+void broker_transaction_entry_retry(struct transaction_entry *entry);
 /* After everything done to an entry: writes markers, serves what waits, sets its timer, or frees it
  * when it has no reason to be. */
 void broker_transaction_entry_settle(struct transaction_entry *entry);

@@ -148,6 +148,17 @@ static void entry_abort(struct transaction_entry *entry)
     broker_transaction_write_move(entry, NULL);
 }
 
+void broker_transaction_entry_retry(struct transaction_entry *entry)
+{
+    unsigned doublings = MIN(entry->failures, 10u);
+    int64_t delay_ms =
+        MIN((int64_t)TRANSACTION_RETRY_MS << doublings, (int64_t)TRANSACTION_RETRY_MS_MAX);
+    if (entry->retry_ms != TRANSACTION_NEVER_MS)
+        return;
+    entry->failures++;
+    entry->retry_ms = entry_now_ms(entry) + delay_ms;
+}
+
 static void entry_retry(struct transaction_entry *entry)
 {
     entry->retry_ms = TRANSACTION_NEVER_MS;

@@ -28,7 +28,7 @@ static bool marker_is_settled(const struct transaction_marker *marker)
     if (err == ERR_OK && slice_equal_text(topic, GROUP_TOPIC))
         err = broker_group_promise_end(core, partition, marker->marker.producer_id,
                                        marker->marker.commit);
-    if (err && err != ERR_NOT_FOUND)
+    if (err && err != ERR_NOT_FOUND && err != ERR_CLOSED)
         log_warn(core_logger(core), "broker",
                  "a transaction's end was not written: %s topic=%.*s partition=%d producer=%lld",
                  err_text(err), (int)topic.size, (const char *)topic.data, partition,
@@ -48,10 +48,9 @@ static void marker_done(struct broker_call *call)
     if (is_settled)
         broker_transaction_part_remove(&entry->transaction, part);
     else
-        entry->retry_ms = broker_transaction_coordinator_now_ms(entry->partition->transactions) +
-                          TRANSACTION_RETRY_MS;
-    if (list_empty(&entry->transaction.parts))
-        markers_complete(entry);
+        broker_transaction_entry_retry(entry);
+    if (entry->retry_ms == TRANSACTION_NEVER_MS)
+        broker_transaction_markers_send(entry); /* more of them, or that was all */
     broker_transaction_entry_settle(entry);
 }
 
@@ -89,10 +88,11 @@ void broker_transaction_markers_send(struct transaction_entry *entry)
     }
     list_for_each (node, &entry->transaction.parts) {
         struct transaction_part *part = LIST_ENTRY(node, struct transaction_part, node);
+        if (entry->markers >= TRANSACTION_MARKERS_MAX)
+            return;
         if (part->marker || marker_send(entry, part))
             continue;
-        entry->retry_ms = broker_transaction_coordinator_now_ms(entry->partition->transactions) +
-                          TRANSACTION_RETRY_MS;
+        broker_transaction_entry_retry(entry);
         return;
     }
 }

@@ -40,8 +40,9 @@ static void write_applied(struct transaction_write *write, enum err err)
     }
     entry->is_stale = err ? entry->is_stale || write->kind == WRITE_AGAIN : false;
     if (entry->is_stale || (err && write->kind == WRITE_TOMBSTONE))
-        entry->retry_ms = broker_transaction_coordinator_now_ms(entry->partition->transactions) +
-                          TRANSACTION_RETRY_MS;
+        broker_transaction_entry_retry(entry);
+    else if (!err)
+        entry->failures = 0;
     if (transaction->now.state == TRANSACTION_ONGOING && before != TRANSACTION_ONGOING)
         entry->abort_ms = broker_transaction_coordinator_now_ms(entry->partition->transactions) +
                           transaction->now.timeout_ms;
@@ -144,9 +145,7 @@ static struct transaction_write *write_new(struct transaction_entry *entry, enum
         if (kind == WRITE_MOVE)
             broker_transaction_state_forget(&entry->transaction);
         if (kind != WRITE_MOVE)
-            entry->retry_ms =
-                broker_transaction_coordinator_now_ms(entry->partition->transactions) +
-                TRANSACTION_RETRY_MS;
+            broker_transaction_entry_retry(entry);
         entry->is_stale = entry->is_stale || kind == WRITE_AGAIN;
         if (call)
             broker_call_finish(core, &call->call, ERR_NO_MEMORY);

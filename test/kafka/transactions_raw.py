@@ -8,11 +8,35 @@ from lib import batch
 from lib import case
 from lib import raw
 
-ADD_PARTITIONS, ADD_OFFSETS, END = 24, 25, 26
+ADD_PARTITIONS, ADD_OFFSETS, END, MARKERS, TXN_COMMIT, OFFSET_FETCH = 24, 25, 26, 27, 28, 9
 OUT_OF_ORDER, OLD_EPOCH, BAD_STATE, BAD_MAPPING = 45, 47, 48, 49
 NOT_AUTHORIZED, NOT_ATTEMPTED, UNKNOWN_TOPIC, FENCED = 53, 55, 3, 90
+UNSTABLE, ABORTABLE = 88, 120
+GROUPS = "__consumer_offsets"
+GROUP_PARTITIONS = 50
 BATCHES = 20
 TRANSACTIONAL = 0x10
+
+
+def places(indexes):
+    return raw.compact_array([struct.pack(">i", index) for index in indexes])
+
+
+def topics_of(reader):
+    """{topic: [(partition, code), ...]}."""
+    def topic():
+        name = reader.compact()
+        parts = reader.compact_array(lambda: reader.take("ihb")[:2])
+        reader.take("b")
+        return name, parts
+    return dict(reader.compact_array(topic))
+
+
+def partition_of_group(group):
+    number = 0
+    for char in group:
+        number = (number * 31 + ord(char)) & 0xFFFFFFFF
+    return (number & 0x7FFFFFFF) % GROUP_PARTITIONS
 
 
 class Producer:
@@ -51,8 +75,9 @@ class Producer:
         if self.version == 1:
             return self.client.produce_answer(reader)[:2]
         reader.take("b")
-        return reader.compact_array(
-            lambda: (reader.compact(), reader.compact_array(lambda: reader.take("ihq"))[0]))[0][1][1:]
+        found = reader.compact_array(
+            lambda: (reader.compact(), reader.compact_array(lambda: reader.take("ihq"))[0]))
+        return found[0][1][1:]
 
     def produce(self, topic, partition=0, **fields):
         self.send(topic, partition, **fields)
@@ -67,6 +92,34 @@ class Producer:
         reader.take("i")
         found = reader.array(lambda: (reader.string(), reader.array(lambda: reader.take("ih"))))
         return {(topic, index): code for topic, parts in found for index, code in parts}
+
+    def verify(self, topic, indexes):
+        """Version 4, for brokers: {partition: code}."""
+        one = (raw.compact(self.name) + struct.pack(">qh?", self.id, self.epoch, True)
+               + raw.compact_array([raw.compact(topic) + places(indexes) + b"\0"]) + b"\0")
+        reader = self.client.call_compact(ADD_PARTITIONS, 4, raw.compact_array([one]) + b"\0")
+        reader.take("ih")
+        found = reader.compact_array(
+            lambda: (reader.compact(), topics_of(reader), reader.take("b")))
+        return dict(found[0][1][topic])
+
+    def commit_offset(self, group, topic, offset, version):
+        """TxnOffsetCommit: the code."""
+        one = struct.pack(">iqi", 0, offset, -1) + raw.compact("") + b"\0"
+        body = (raw.compact(self.name) + raw.compact(group) + struct.pack(">qhi", self.id,
+                self.epoch, -1) + raw.compact("") + raw.compact(None) + raw.compact_array(
+                    [raw.compact(topic) + raw.compact_array([one]) + b"\0"]) + b"\0")
+        reader = self.client.call_compact(TXN_COMMIT, version, body)
+        reader.take("i")
+        return topics_of(reader)[topic][0][1]
+
+    def mark(self, topic, partition, commit):
+        """WriteTxnMarkers, as an administrator does it: the code."""
+        one = (struct.pack(">qh?", self.id, self.epoch, commit) + raw.compact_array(
+            [raw.compact(topic) + places([partition]) + b"\0"]) + struct.pack(">i", 0) + b"\0")
+        reader = self.client.call_compact(MARKERS, 1, raw.compact_array([one]) + b"\0")
+        found = reader.compact_array(lambda: (reader.take("q"), topics_of(reader)))
+        return found[0][1][topic][0][1]
 
     def end(self, commit, version=None, epoch=None):
         """The code; with version 5 the new epoch is taken up."""
@@ -160,6 +213,52 @@ class TransactionsRaw(case.ServerCase):
         self.assertEqual(producer.end(False), 0)
         self.assertEqual(producer.end(False), 0)  # nothing was in it
         self.assertEqual(producer.epoch, before + 3)
+
+    def fetch_offset(self, client, group, topic, stable=True):
+        """(code, offset) of the first partition."""
+        body = (raw.compact(group) + raw.compact_array([raw.compact(topic) + places([0]) + b"\0"])
+                + struct.pack(">?", stable) + b"\0")
+        reader = client.call_compact(OFFSET_FETCH, 7, body)
+        reader.take("i")
+        found = reader.compact_array(lambda: (reader.compact(), reader.compact_array(
+            lambda: (reader.take("iqi"), reader.compact(), reader.take("hb"))), reader.take("b")))
+        (_, offset, _), _, (code, _) = found[0][1][0]
+        return code, offset
+
+    def eventually_offset(self, client, group, topic, expected):
+        self.assertTrue(case.eventually(
+            lambda: self.fetch_offset(client, group, topic) == (0, expected), 10 * case.SLOWER))
+
+    def test_brokers_verify_many_at_once(self):
+        topic, producer = self.make_topic(3), self.producer(1)
+        self.assertEqual(producer.add({topic: [0, 2]}), {(topic, 0): 0, (topic, 2): 0})
+        self.assertEqual(producer.verify(topic, [0, 1, 2]), {0: 0, 1: ABORTABLE, 2: 0})
+        producer.epoch += 1
+        self.assertEqual(producer.verify(topic, [0]), {0: FENCED})
+
+    def test_offsets_are_unstable_until_the_end(self):
+        topic, producer, group = self.make_topic(1), self.producer(2), self.topic_name("group")
+        self.assertEqual(producer.commit_offset(group, topic, 5, 3), BAD_STATE)
+        self.assertEqual(producer.commit_offset(group, topic, 5, 4), ABORTABLE)
+        self.assertEqual(producer.commit_offset(group, topic, 5, 5), 0)
+        client = producer.client
+        self.assertEqual(self.fetch_offset(client, group, topic), (UNSTABLE, -1))
+        self.assertEqual(self.fetch_offset(client, group, topic, stable=False), (0, -1))
+        self.server.restart(kill=True)
+        client = producer.client = self.raw()
+        self.assertEqual(self.fetch_offset(client, group, topic), (UNSTABLE, -1))
+        self.assertEqual(producer.end(True), 0)
+        self.eventually_offset(client, group, topic, 5)
+        self.assertEqual(producer.commit_offset(group, topic, 6, 5), 0)
+        self.assertEqual(self.fetch_offset(client, group, topic, stable=False), (0, 5))
+        self.assertEqual(producer.end(False), 0)
+        self.eventually_offset(client, group, topic, 5)
+
+    def test_an_administrator_ends_promises_of_offsets(self):
+        topic, producer, group = self.make_topic(1), self.producer(2), self.topic_name("group")
+        self.assertEqual(producer.commit_offset(group, topic, 5, 5), 0)
+        self.assertEqual(producer.mark(GROUPS, partition_of_group(group), False), 0)
+        self.assertEqual(self.fetch_offset(producer.client, group, topic), (0, -1))
 
     def test_a_transactional_batch_needs_its_id(self):
         topic, producer = self.make_topic(1), self.producer(1)
