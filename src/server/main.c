@@ -1,5 +1,6 @@
 // leatd: reads the command line, runs the server, speaks to the terminal.
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -20,6 +21,7 @@ struct program {
     struct server_conf_file source;
     struct server_settings_input input;
     struct server *server; /* NULL: not open yet */
+    const char *log_file;  /* NULL: stderr it is */
 };
 
 static void log_write(struct logger *logger, struct slice line)
@@ -41,6 +43,29 @@ static const char *environment(void *arg, const char *name)
 static void say(void *arg, const char *line)
 {
     fprintf(stderr, "%s\n", line);
+}
+
+/* All that goes to stderr goes to the log file from now on; appended, so that whoever cuts it off
+ * loses nothing. */
+static bool log_open(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    bool is_open = fd >= 0 && dup2(fd, STDERR_FILENO) >= 0;
+    if (fd >= 0)
+        close(fd);
+    return is_open;
+}
+
+static void reopen(void *arg)
+{
+    struct program *program = arg;
+    if (!program->log_file)
+        return;
+    if (log_open(program->log_file))
+        log_info(&program->logger, "server", "the log file is opened again");
+    else
+        log_error(&program->logger, "server", "the log file cannot be opened again: %s",
+                  program->log_file);
 }
 
 /* What can change while the server runs, does; a file that is wrong changes nothing. */
@@ -103,6 +128,11 @@ static int serve(struct program *program, const struct server_settings *settings
         fprintf(stderr, "leatd: the path of the data folder is too long: %s\n", settings->data);
         return 1;
     }
+    if (settings->log_file && !log_open(settings->log_file)) {
+        fprintf(stderr, "leatd: cannot write the log file %s\n", settings->log_file);
+        return 1;
+    }
+    program->log_file = settings->log_file;
     struct server_options options = {
         .os = program->os,
         .logger = &program->logger,
@@ -114,6 +144,7 @@ static int serve(struct program *program, const struct server_settings *settings
         .started_ns = program->os->ops->mono_ns(program->os),
         .say = say,
         .reload = reload,
+        .reopen = reopen,
         .arg = program,
     };
     if (server_open(&options, &server, &diag) != ERR_OK) {

@@ -122,7 +122,9 @@ static void server_signal(struct core *core, struct core_watch *watch, uint32_t 
             server->options.reload(server->options.arg);
         else if (number == SIGUSR2)
             server_go_lame(server);
-        else if (number != SIGUSR1) /* asks for the log file to be opened again: there is none */
+        else if (number == SIGUSR1)
+            server->options.reopen(server->options.arg);
+        else
             server_stop(server);
     }
 }

@@ -21,6 +21,8 @@ struct server_options {
     void (*say)(void *arg, const char *line);
     /* SIGHUP: the configuration is to be read again. On core 0. */
     void (*reload)(void *arg);
+    /* SIGUSR1: the log file has been moved away. On core 0. */
+    void (*reopen)(void *arg);
     void *arg;
 };
 

@@ -172,6 +172,11 @@ static enum err set_nats_pid(struct load *load, struct slice value)
     return set_nats_key(load, "pid_file", value);
 }
 
+static enum err set_nats_log(struct load *load, struct slice value)
+{
+    return set_nats_key(load, "log_file", value);
+}
+
 static enum err set_nats_ports(struct load *load, struct slice value)
 {
     return set_nats_key(load, "ports_file_dir", value);
@@ -220,6 +225,7 @@ static const struct option nats_options[] = {
     {"--http_port", "-m", true, false, set_nats_http},
     {"--pid", "-P", true, false, set_nats_pid},
     {"--ports_file_dir", NULL, true, false, set_nats_ports},
+    {"--log", "-l", true, false, set_nats_log},
     {"--user", NULL, true, false, set_nats_user},
     {"--pass", NULL, true, false, set_nats_password},
     {"--auth", NULL, true, false, set_nats_token},
@@ -240,6 +246,7 @@ const char *server_settings_nats_help(void)
            "  -P, --pid FILE           write the process id into FILE\n"
            "  -m, --http_port PORT     serve the monitoring on PORT\n"
            "      --ports_file_dir DIR write a file with the ports into DIR\n"
+           "  -l, --log FILE           say all into FILE; SIGUSR1 opens it again\n"
            "  -c, --config FILE        read the configuration FILE\n"
            "  -t                       say whether the configuration is right, and leave\n"
            "      --user USER          ask for this user\n"

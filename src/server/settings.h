@@ -46,6 +46,7 @@ struct server_settings {
     bool has_http;
     struct server_address http_address; /* of the monitoring */
     const char *pid_file;               /* NULL: none */
+    const char *log_file;               /* what is said goes there; NULL: to stderr */
     const char *ports_file_dir;         /* NULL: none */
     struct broker_settings broker;      /* its texts live as long as this */
 };

@@ -318,6 +318,8 @@ enum err server_settings_nats_apply(struct server_settings *settings,
         return apply_view(settings, value, diag);
     if (is_key(pair, "pid_file", "pidfile"))
         return apply_path(value, "pid_file", &settings->pid_file, diag);
+    if (is_key(pair, "log_file", "logfile"))
+        return apply_path(value, "log_file", &settings->log_file, diag);
     if (is_key(pair, "ports_file_dir", NULL))
         return apply_path(value, "ports_file_dir", &settings->ports_file_dir, diag);
     if (is_key(pair, "authorization", NULL))

@@ -150,6 +150,34 @@ class NatsServer(unittest.TestCase):
             client.until_closed()
         self.assertEqual(program.wait(), 0)
 
+    def test_a_log_file_is_opened_again(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="leat-test-"))
+        self.addCleanup(shutil.rmtree, folder)
+        log, moved = folder / "server.log", folder / "server.log.1"
+        (folder / "nats.conf").write_text(f'log_file: "{log}", port: -1, host: 127.0.0.1\n',
+                                          encoding="utf-8")
+
+        def says(words):
+            self.assertTrue(case.eventually(
+                lambda: log.exists() and words in log.read_text(encoding="utf-8"), 30 * SLOWER),
+                words)
+
+        with subprocess.Popen(
+                [leatd.BINARY, "nats-server", "-c", str(folder / "nats.conf"), "--cores", "1"],
+                cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            try:
+                says("Server is ready")
+                log.rename(moved)
+                process.send_signal(signal.SIGUSR1)
+                says("opened again")
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(30 * SLOWER), 0)
+                says("stopped")
+                self.assertEqual(process.stdout.read(), b"")
+            finally:
+                process.kill()
+        self.assertNotIn("stopped", moved.read_text(encoding="utf-8"))
+
     def test_refused_by_name(self):
         for word in ("-js", "--cluster", "--tls"):
             code, said = leatd.run(["nats-server", word])
@@ -159,7 +187,8 @@ class NatsServer(unittest.TestCase):
         self.addCleanup(shutil.rmtree, folder)
         path = os.path.join(folder, "nats.conf")
         for text in ("jetstream: true", "cluster { port: 1 }", "accounts: {A: {}}",
-                     'authorization { users: [{nkey: U}] }', "leafnodes { port: 1 }"):
+                     'authorization { users: [{nkey: U}] }', "leafnodes { port: 1 }", "system: SYS",
+                     "log_size_limit: 1mb", "logtime: false", "ws { port: 1 }"):
             pathlib.Path(path).write_text(text, encoding="utf-8")
             code, said = leatd.run(["nats-server", "-c", path])
             self.assertEqual(code, 2, said)
