@@ -99,6 +99,11 @@ static void no_thread_join(struct os *os, uint64_t id)
     CHECK(!"no thread was started");
 }
 
+static int fake_stderr_to(struct os *os, const char *path)
+{
+    return -ENOSYS;
+}
+
 static const struct os_ops fake_ops = {
     .mono_ns = fake_mono_ns,
     .wall_ms = fake_wall_ms,
@@ -144,6 +149,7 @@ static const struct os_ops fake_ops = {
     .thread_start = no_thread_start,
     .thread_join = no_thread_join,
     .thread_cpu_ns = fake_mono_ns,
+    .stderr_to = fake_stderr_to,
 };
 
 struct os_fake *os_fake_new(uint64_t seed)

@@ -112,6 +112,8 @@ struct os_ops {
                         uint64_t *out_id);
     void (*thread_join)(struct os *os, uint64_t id);
     uint64_t (*thread_cpu_ns)(struct os *os); /* CPU time of the calling thread */
+    /* What goes to stderr is appended to that file from now on, which is made when missing. */
+    int (*stderr_to)(struct os *os, const char *path);
 };
 
 struct os {

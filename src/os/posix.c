@@ -485,6 +485,16 @@ static uint64_t posix_thread_cpu_ns(struct os *os)
     return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
+static int posix_stderr_to(struct os *os, const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return -errno;
+    int result = dup2(fd, STDERR_FILENO) < 0 ? -errno : 0;
+    close(fd);
+    return result;
+}
+
 static const struct os_ops posix_ops = {
     .mono_ns = posix_mono_ns,
     .wall_ms = posix_wall_ms,
@@ -530,6 +540,7 @@ static const struct os_ops posix_ops = {
     .thread_start = posix_thread_start,
     .thread_join = posix_thread_join,
     .thread_cpu_ns = posix_thread_cpu_ns,
+    .stderr_to = posix_stderr_to,
 };
 
 static const struct os posix = {&posix_ops};

@@ -1,6 +1,5 @@
 // leatd: reads the command line, runs the server, speaks to the terminal.
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -45,23 +44,12 @@ static void say(void *arg, const char *line)
     fprintf(stderr, "%s\n", line);
 }
 
-/* All that goes to stderr goes to the log file from now on; appended, so that whoever cuts it off
- * loses nothing. */
-static bool log_open(const char *path)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-    bool is_open = fd >= 0 && dup2(fd, STDERR_FILENO) >= 0;
-    if (fd >= 0)
-        close(fd);
-    return is_open;
-}
-
 static void reopen(void *arg)
 {
     struct program *program = arg;
     if (!program->log_file)
         return;
-    if (log_open(program->log_file))
+    if (program->os->ops->stderr_to(program->os, program->log_file) == 0)
         log_info(&program->logger, "server", "the log file is opened again");
     else
         log_error(&program->logger, "server", "the log file cannot be opened again: %s",
@@ -128,7 +116,7 @@ static int serve(struct program *program, const struct server_settings *settings
         fprintf(stderr, "leatd: the path of the data folder is too long: %s\n", settings->data);
         return 1;
     }
-    if (settings->log_file && !log_open(settings->log_file)) {
+    if (settings->log_file && program->os->ops->stderr_to(program->os, settings->log_file) != 0) {
         fprintf(stderr, "leatd: cannot write the log file %s\n", settings->log_file);
         return 1;
     }
