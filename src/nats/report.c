@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/subject.h"
 #include "nats/conn.h"
 
 #define NS_PER_S 1000000000ull
@@ -135,6 +136,7 @@ void nats_report_varz(struct nats *nats, uint16_t http_port, nats_report_fn fn, 
 
 struct row {
     uint64_t id;
+    uint64_t weight; /* the greatest comes first, then the lowest id */
     struct text text;
 };
 
@@ -143,9 +145,11 @@ struct walk {
     struct core_message message;
     struct nats *nats;
     struct nats_report_options options;
+    uint8_t *test; /* its bytes */
     nats_report_fn fn;
     void *arg;
     unsigned next;
+    bool is_conns;
     bool failed;
     struct row *rows;
     size_t count;
@@ -155,15 +159,36 @@ struct walk {
 
 static void walk_step(struct core *core, struct core_message *message);
 
-static void add_subscriptions(struct text *out, const struct nats_conn *conn)
+/* As nats-server shows a subscription. */
+static void add_sub(struct text *out, const struct nats_sub *sub)
+{
+    const struct nats_conn *conn = sub->conn;
+    text_add_text(out, "{\"account\":\"$G\",\"subject\":");
+    text_add_json(out, sub->interest.subject);
+    if (sub->interest.queue.data) {
+        text_add_text(out, ",\"qgroup\":");
+        text_add_json(out, sub->interest.queue);
+    }
+    text_add_text(out, ",\"sid\":");
+    text_add_json(out, nats_conn_sid(sub));
+    text_add_format(out, ",\"msgs\":%" PRIu64, sub->delivered);
+    if (sub->max > 0)
+        text_add_format(out, ",\"max\":%" PRIu64, sub->max);
+    text_add_format(out, ",\"cid\":%" PRIu64 "}", conn->id);
+}
+
+static void add_subscriptions(struct text *out, const struct nats_conn *conn, bool detail)
 {
     size_t position = 0;
     const struct nats_sub *sub;
     const char *between = "";
-    text_add_text(out, ",\"subscriptions_list\":[");
+    text_add_format(out, ",\"subscriptions_list%s\":[", detail ? "_detail" : "");
     while ((sub = map_next(&conn->subs, &position)) != NULL) {
         text_add_text(out, between);
-        text_add_json(out, sub->interest.subject);
+        if (detail)
+            add_sub(out, sub);
+        else
+            text_add_json(out, sub->interest.subject);
         between = ",";
     }
     text_add_text(out, "]");
@@ -177,7 +202,8 @@ static void add_text_field(struct text *out, const char *key, struct slice value
     text_add_json(out, value);
 }
 
-static void add_conn(struct text *out, const struct nats_conn *conn, bool subscriptions)
+static void add_conn(struct text *out, const struct nats_conn *conn,
+                     const struct nats_report_options *options)
 {
     char ip[INET6_ADDRSTRLEN];
     struct core *core = conn->home->core;
@@ -206,11 +232,42 @@ static void add_conn(struct text *out, const struct nats_conn *conn, bool subscr
     add_text_field(out, "name", conn->connect.name);
     add_text_field(out, "lang", conn->connect.lang);
     add_text_field(out, "version", conn->connect.version);
-    if (conn->user)
+    if (options->auth && conn->user)
         add_text_field(out, "authorized_user", conn->user->name);
-    if (subscriptions)
-        add_subscriptions(out, conn);
+    if (options->auth)
+        add_text_field(out, "account", SLICE_LITERAL("$G"));
+    if (options->subscriptions || options->detail)
+        add_subscriptions(out, conn, options->detail);
     text_add_text(out, "}");
+}
+
+static uint64_t weight_of(const struct nats_conn *conn, enum nats_report_sort sort)
+{
+    uint64_t now_ns = core_now_ns(conn->home->core);
+    switch (sort) {
+    case NATS_REPORT_BY_SUBSCRIPTIONS:
+        return conn->subs.count;
+    case NATS_REPORT_BY_PENDING:
+        return conn_output_size(conn->conn);
+    case NATS_REPORT_BY_MESSAGES_TO:
+        return conn->out_messages;
+    case NATS_REPORT_BY_MESSAGES_FROM:
+        return conn->in_messages;
+    case NATS_REPORT_BY_BYTES_TO:
+        return conn->out_bytes;
+    case NATS_REPORT_BY_BYTES_FROM:
+        return conn->in_bytes;
+    case NATS_REPORT_BY_LAST:
+        return conn->input_ns;
+    case NATS_REPORT_BY_IDLE:
+        return now_ns - MIN(conn->input_ns, now_ns);
+    case NATS_REPORT_BY_UPTIME:
+        return UINT64_MAX - (uint64_t)conn->opened_ms;
+    case NATS_REPORT_BY_RTT:
+        return conn->rtt_ns;
+    default:
+        return 0;
+    }
 }
 
 static struct row *row_new(struct walk *walk)
@@ -241,15 +298,36 @@ static void walk_conns(struct walk *walk, struct nats_core *home)
             return;
         }
         row->id = conn->id;
-        add_conn(&row->text, conn, options->subscriptions);
+        row->weight = weight_of(conn, options->sort);
+        add_conn(&row->text, conn, options);
         walk->failed |= row->text.failed;
     }
 }
 
-static void walk_stats(struct walk *walk, struct nats_core *home)
+static void walk_subs(struct walk *walk, const struct nats_conn *conn)
+{
+    struct slice test = walk->options.test;
+    size_t position = 0;
+    const struct nats_sub *sub;
+    while ((sub = map_next(&conn->subs, &position)) != NULL) {
+        if (test.data && !subject_matches(test, sub->interest.subject))
+            continue;
+        struct row *row = row_new(walk);
+        if (!row) {
+            walk->failed = true;
+            return;
+        }
+        row->id = conn->id;
+        row->weight = 0;
+        add_sub(&row->text, sub);
+        walk->failed |= row->text.failed;
+    }
+}
+
+static void walk_interest(struct walk *walk, const struct interest *interest)
 {
     struct interest_stats stats;
-    broker_interest_stats(home->interest, &stats);
+    broker_interest_stats(interest, &stats);
     walk->stats.subs += stats.subs;
     walk->stats.inserts += stats.inserts;
     walk->stats.removes += stats.removes;
@@ -258,51 +336,89 @@ static void walk_stats(struct walk *walk, struct nats_core *home)
     walk->stats.cache_entries += stats.cache_entries;
 }
 
+/* Those below the view's prefix are subscriptions like any other. */
+static void walk_stats(struct walk *walk, struct nats_core *home)
+{
+    walk_interest(walk, home->interest);
+    walk_interest(walk, home->view_interest);
+    if (!walk->options.subscriptions)
+        return;
+    list_for_each (node, &home->conns)
+        walk_subs(walk, LIST_ENTRY(node, struct nats_conn, node));
+}
+
 static int compare_rows(const void *a, const void *b)
 {
-    uint64_t left = ((const struct row *)a)->id;
-    uint64_t right = ((const struct row *)b)->id;
-    return left < right ? -1 : left > right;
+    const struct row *left = a;
+    const struct row *right = b;
+    if (left->weight != right->weight)
+        return left->weight > right->weight ? -1 : 1;
+    return left->id < right->id ? -1 : left->id > right->id;
+}
+
+/* So many rows from the offset on, sorted; returns how many. */
+static uint64_t rows_shown(struct walk *walk, uint64_t *out_first)
+{
+    const struct nats_report_options *options = &walk->options;
+    *out_first = MIN(options->offset, (uint64_t)walk->count);
+    if (walk->count > 0)
+        qsort(walk->rows, walk->count, sizeof(*walk->rows), compare_rows);
+    return MIN(options->limit, walk->count - *out_first);
+}
+
+static void add_rows(struct text *out, const struct walk *walk, uint64_t first, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        text_add_text(out, i > 0 ? "," : "");
+        text_add(out, text_slice(&walk->rows[first + i].text));
+    }
 }
 
 static void add_connections(struct text *out, struct walk *walk)
 {
     const struct nats_report_options *options = &walk->options;
-    uint64_t first = MIN(options->offset, (uint64_t)walk->count);
-    uint64_t count = MIN(options->limit, walk->count - first);
-    if (walk->count > 0)
-        qsort(walk->rows, walk->count, sizeof(*walk->rows), compare_rows);
+    uint64_t first;
+    uint64_t count = rows_shown(walk, &first);
     text_add_format(out, "{\"server_id\":\"%s\",", walk->nats->id);
     add_time(out, "now", core_wall_ms(walk->nats->cores[0].core));
     text_add_format(out,
                     "\"num_connections\":%" PRIu64 ",\"total\":%zu,\"offset\":%" PRIu64
                     ",\"limit\":%" PRIu64 ",\"connections\":[",
                     count, walk->count, options->offset, options->limit);
-    for (uint64_t i = 0; i < count; i++) {
-        text_add_text(out, i > 0 ? "," : "");
-        text_add(out, text_slice(&walk->rows[first + i].text));
-    }
+    add_rows(out, walk, first, count);
     text_add_text(out, "]}");
 }
 
-static void add_stats(struct text *out, const struct walk *walk)
+static void add_stats(struct text *out, struct walk *walk)
 {
     const struct interest_stats *stats = &walk->stats;
+    const struct nats_report_options *options = &walk->options;
     text_add_format(out, "{\"server_id\":\"%s\",", walk->nats->id);
     add_time(out, "now", core_wall_ms(walk->nats->cores[0].core));
     text_add_format(
         out,
         "\"num_subscriptions\":%" PRIu64 ",\"num_cache\":%" PRIu64 ",\"num_inserts\":%" PRIu64
-        ",\"num_removes\":%" PRIu64 ",\"num_matches\":%" PRIu64 ",\"cache_hit_rate\":%g}",
+        ",\"num_removes\":%" PRIu64 ",\"num_matches\":%" PRIu64 ",\"cache_hit_rate\":%g",
         stats->subs, stats->cache_entries, stats->inserts, stats->removes, stats->matches,
         stats->matches > 0 ? (double)stats->cache_hits / (double)stats->matches : 0.0);
+    if (options->subscriptions) {
+        uint64_t first;
+        uint64_t count = rows_shown(walk, &first);
+        text_add_format(out,
+                        ",\"total\":%zu,\"offset\":%" PRIu64 ",\"limit\":%" PRIu64
+                        ",\"subscriptions_list\":[",
+                        walk->count, options->offset, options->limit);
+        add_rows(out, walk, first, count);
+        text_add_text(out, "]");
+    }
+    text_add_text(out, "}");
 }
 
 static void walk_end(struct walk *walk)
 {
     struct text text;
     text_init(&text);
-    if (walk->options.limit > 0)
+    if (walk->is_conns)
         add_connections(&text, walk);
     else
         add_stats(&text, walk);
@@ -311,6 +427,7 @@ static void walk_end(struct walk *walk)
     for (size_t i = 0; i < walk->count; i++)
         text_deinit(&walk->rows[i].text);
     free(walk->rows);
+    free(walk->test);
     free(walk);
 }
 
@@ -322,7 +439,7 @@ static void walk_step(struct core *core, struct core_message *message)
         walk_end(walk);
         return;
     }
-    if (walk->options.limit > 0)
+    if (walk->is_conns)
         walk_conns(walk, home);
     else
         walk_stats(walk, home);
@@ -330,15 +447,23 @@ static void walk_step(struct core *core, struct core_message *message)
     core_send(core, to < walk->nats->core_count ? to : 0, message);
 }
 
-static void walk_start(struct nats *nats, const struct nats_report_options *options,
-                       nats_report_fn fn, void *arg)
+static void walk_start(struct nats *nats, const struct walk *how, nats_report_fn fn, void *arg)
 {
-    struct walk *walk = calloc(1, sizeof(*walk));
-    if (!walk) {
+    struct walk *walk = malloc(sizeof(*walk));
+    struct slice test = how->options.test;
+    uint8_t *bytes = test.data ? malloc(MAX(test.size, (size_t)1)) : NULL;
+    if (!walk || (test.data && !bytes)) {
+        free(walk);
+        free(bytes);
         fn(arg, SLICE_NULL);
         return;
     }
-    *walk = (struct walk){.message.run = walk_step, .nats = nats, .options = *options};
+    *walk = *how;
+    walk->message.run = walk_step;
+    walk->nats = nats;
+    walk->test = bytes;
+    if (test.data)
+        walk->options.test = slice_make(memcpy(bytes, test.data, test.size), test.size);
     walk->fn = fn;
     walk->arg = arg;
     walk->next = 1;
@@ -348,14 +473,13 @@ static void walk_start(struct nats *nats, const struct nats_report_options *opti
 void nats_report_connz(struct nats *nats, const struct nats_report_options *options,
                        nats_report_fn fn, void *arg)
 {
-    struct nats_report_options bounded = *options;
-    bounded.limit = MAX(bounded.limit, (uint64_t)1);
-    walk_start(nats, &bounded, fn, arg);
+    walk_start(nats, &(struct walk){.options = *options, .is_conns = true}, fn, arg);
 }
 
-void nats_report_subsz(struct nats *nats, nats_report_fn fn, void *arg)
+void nats_report_subsz(struct nats *nats, const struct nats_report_options *options,
+                       nats_report_fn fn, void *arg)
 {
-    walk_start(nats, &(struct nats_report_options){.limit = 0}, fn, arg);
+    walk_start(nats, &(struct walk){.options = *options}, fn, arg);
 }
 
 /* --- Prometheus ------------------------------------------------------------------------------- */

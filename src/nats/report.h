@@ -5,11 +5,31 @@
 #include "base/text.h"
 #include "nats/nats.h"
 
+/* What rows come first by; all but the first two, the greatest first. */
+enum nats_report_sort {
+    NATS_REPORT_BY_ID,
+    NATS_REPORT_BY_START,
+    NATS_REPORT_BY_SUBSCRIPTIONS,
+    NATS_REPORT_BY_PENDING,
+    NATS_REPORT_BY_MESSAGES_TO,
+    NATS_REPORT_BY_MESSAGES_FROM,
+    NATS_REPORT_BY_BYTES_TO,
+    NATS_REPORT_BY_BYTES_FROM,
+    NATS_REPORT_BY_LAST,
+    NATS_REPORT_BY_IDLE,
+    NATS_REPORT_BY_UPTIME,
+    NATS_REPORT_BY_RTT,
+};
+
 struct nats_report_options {
     uint64_t offset;
     uint64_t limit;
-    uint64_t id; /* only the connection of this number; 0: all */
-    bool subscriptions;
+    uint64_t id;        /* only the connection of this number; 0: all */
+    bool subscriptions; /* list them */
+    bool detail;        /* with all that is known of each */
+    bool auth;          /* name the user */
+    enum nats_report_sort sort;
+    struct slice test; /* only subscriptions that match this literal subject; null: all */
 };
 
 /* The reports answer on core 0, perhaps later, with JSON; body.data NULL: out of memory. */
@@ -19,6 +39,7 @@ typedef void (*nats_report_fn)(void *arg, struct slice body);
 void nats_report_varz(struct nats *nats, uint16_t http_port, nats_report_fn fn, void *arg);
 void nats_report_connz(struct nats *nats, const struct nats_report_options *options,
                        nats_report_fn fn, void *arg);
-void nats_report_subsz(struct nats *nats, nats_report_fn fn, void *arg);
+void nats_report_subsz(struct nats *nats, const struct nats_report_options *options,
+                       nats_report_fn fn, void *arg);
 /* Lines of Prometheus' text format. */
 void nats_report_metrics(const struct nats *nats, struct text *out);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "admin/topics.h"
+#include "base/subject.h"
 #include "broker/telemetry.h"
 #include "kafka/report.h"
 #include "nats/report.h"
@@ -27,40 +28,96 @@ static void varz(void *arg, struct slice query, struct admin_call *call)
     nats_report_varz(pages->options.nats, pages->options.http_port, report_is_there, call);
 }
 
-static void subsz(void *arg, struct slice query, struct admin_call *call)
-{
-    struct server_pages *pages = arg;
-    nats_report_subsz(pages->options.nats, report_is_there, call);
-}
-
 static bool read_number(struct slice query, const char *name, uint64_t *out)
 {
     struct slice text;
     return !admin_http_query(query, name, &text) || text_parse_u64(text, out);
 }
 
+static bool read_flag(struct slice query, const char *name)
+{
+    struct slice text;
+    return admin_http_query(query, name, &text) &&
+           (slice_equal_text(text, "1") || slice_equal_text(text, "true"));
+}
+
+static bool read_window(struct slice query, struct nats_report_options *options)
+{
+    options->limit = CONNZ_LIMIT_DEFAULT;
+    bool is_right = read_number(query, "limit", &options->limit) &&
+                    read_number(query, "offset", &options->offset);
+    if (options->limit == 0)
+        options->limit = CONNZ_LIMIT_DEFAULT;
+    return is_right;
+}
+
+static void subsz(void *arg, struct slice query, struct admin_call *call)
+{
+    struct server_pages *pages = arg;
+    struct nats_report_options options = {0};
+    struct slice account;
+    bool is_right = read_window(query, &options);
+    options.subscriptions = read_flag(query, "subs");
+    if (admin_http_query(query, "test", &options.test))
+        is_right &= subject_is_literal(options.test);
+    if (admin_http_query(query, "acc", &account))
+        is_right &= slice_equal_text(account, "$G");
+    if (is_right)
+        nats_report_subsz(pages->options.nats, &options, report_is_there, call);
+    else
+        admin_answer(call, 400,
+                     SLICE_LITERAL("limit and offset are numbers, test is a literal subject, the "
+                                   "account is $G\n"));
+}
+
+static bool read_sort(struct slice query, enum nats_report_sort *out)
+{
+    static const char *const names[] = {
+        [NATS_REPORT_BY_ID] = "cid",
+        [NATS_REPORT_BY_START] = "start",
+        [NATS_REPORT_BY_SUBSCRIPTIONS] = "subs",
+        [NATS_REPORT_BY_PENDING] = "pending",
+        [NATS_REPORT_BY_MESSAGES_TO] = "msgs_to",
+        [NATS_REPORT_BY_MESSAGES_FROM] = "msgs_from",
+        [NATS_REPORT_BY_BYTES_TO] = "bytes_to",
+        [NATS_REPORT_BY_BYTES_FROM] = "bytes_from",
+        [NATS_REPORT_BY_LAST] = "last",
+        [NATS_REPORT_BY_IDLE] = "idle",
+        [NATS_REPORT_BY_UPTIME] = "uptime",
+        [NATS_REPORT_BY_RTT] = "rtt",
+    };
+    struct slice text;
+    if (!admin_http_query(query, "sort", &text))
+        return true;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (!slice_equal_text(text, names[i]))
+            continue;
+        *out = (enum nats_report_sort)i;
+        return true;
+    }
+    return false;
+}
+
 static void connz(void *arg, struct slice query, struct admin_call *call)
 {
     struct server_pages *pages = arg;
-    struct nats_report_options options = {.limit = CONNZ_LIMIT_DEFAULT};
+    struct nats_report_options options = {0};
     struct slice text;
-    bool is_right = read_number(query, "limit", &options.limit) &&
-                    read_number(query, "offset", &options.offset) &&
-                    read_number(query, "cid", &options.id);
-    if (options.limit == 0)
-        options.limit = CONNZ_LIMIT_DEFAULT;
+    bool is_right = read_window(query, &options) && read_number(query, "cid", &options.id) &&
+                    read_sort(query, &options.sort);
+    options.subscriptions = read_flag(query, "subs");
+    options.auth = read_flag(query, "auth");
     if (admin_http_query(query, "subs", &text))
-        options.subscriptions = slice_equal_text(text, "1") || slice_equal_text(text, "true");
-    if (admin_http_query(query, "sort", &text))
-        is_right &= slice_equal_text(text, "cid") || slice_equal_text(text, "start");
+        options.detail = slice_equal_text(text, "detail");
     if (admin_http_query(query, "state", &text))
         is_right &= slice_equal_text(text, "open") || slice_equal_text(text, "0");
     if (is_right)
         nats_report_connz(pages->options.nats, &options, report_is_there, call);
     else
         admin_answer(call, 400,
-                     SLICE_LITERAL("limit, offset and cid are numbers, sort is cid or start, "
-                                   "state is open\n"));
+                     SLICE_LITERAL("limit, offset and cid are numbers, sort is one of cid, start, "
+                                   "subs, pending, msgs_to, msgs_from, bytes_to, bytes_from, last, "
+                                   "idle, uptime and rtt, state is open\n"));
 }
 
 /* The one reason why it is not well; NULL: it is. */

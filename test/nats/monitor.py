@@ -74,8 +74,22 @@ class Monitor(case.ServerCase):
         self.assertEqual(one["connections"][0]["cid"], page["connections"][1]["cid"])
         by_id = json.loads(self.get(f"/connz?cid={first['cid']}"))
         self.assertEqual([conn["name"] for conn in by_id["connections"]], ["n0"])
-        self.get("/connz?limit=x", 400)
-        self.get("/connz?sort=pending", 400)
+        clients[3].send(b"SUB a 1\r\nSUB b 2\r\nSUB kafka.t.0 view 3\r\n")
+        clients[3].flush()
+        sorted_by = json.loads(self.get("/connz?sort=subs&limit=2&subs=detail&auth=1"))
+        self.assertEqual([conn["name"] for conn in sorted_by["connections"]], ["n3", "n0"])
+        detail = {sub["subject"]: sub for sub in
+                  sorted_by["connections"][0]["subscriptions_list_detail"]}
+        self.assertEqual(detail["kafka.t.0"], {
+            "account": "$G", "subject": "kafka.t.0", "qgroup": "view", "sid": "3", "msgs": 0,
+            "cid": clients[3].info["client_id"]})
+        self.assertEqual(sorted_by["connections"][0]["account"], "$G")
+        some = json.loads(self.get("/subsz?subs=1&test=kafka.t.0"))
+        self.assertEqual([sub["sid"] for sub in some["subscriptions_list"]], ["3"])
+        self.assertEqual(json.loads(self.get("/subsz?subs=1&limit=2"))["total"], 5)
+        for path in ("/connz?limit=x", "/connz?sort=colour", "/connz?state=closed",
+                     "/subsz?test=a.*", "/subsz?acc=other"):
+            self.get(path, 400)
 
     def test_subsz_health_metrics(self):
         client = self.client()
