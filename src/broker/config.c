@@ -301,7 +301,7 @@ bool broker_config_equal(const struct config_rule *rule, const void *a, const vo
 static enum err config_list_change(struct config_layer *layer, const struct config_rule *rule,
                                    const struct broker_setting_change *change, struct diag *diag)
 {
-    uint64_t bit = (uint64_t)1 << (rule - layer->rules.rules);
+    config_set bit = (config_set)1 << (rule - layer->rules.rules);
     const void *now = *layer->set & bit ? layer->values : layer->effective;
     char buffer[CONFIG_VALUE_SIZE];
     if (rule->type != CONFIG_TYPE_LIST) {
@@ -339,7 +339,7 @@ enum err broker_config_change(struct config_layer *layer,
         diag_set(diag, "%s cannot be changed while the server runs", rule->name);
         return ERR_INVALID;
     }
-    uint64_t bit = (uint64_t)1 << (rule - layer->rules.rules);
+    config_set bit = (config_set)1 << (rule - layer->rules.rules);
     if (change->op == BROKER_SETTING_DELETE ||
         (change->op == BROKER_SETTING_SET && !change->value.data)) {
         *layer->set &= ~bit;

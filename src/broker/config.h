@@ -16,7 +16,9 @@ struct config_rule {
     const char *doc;
 };
 
-#define CONFIG_RULES_MAX  64 /* of a table: a set of them is one word */
+/* Which rules of a table: bit i is rule i. */
+typedef unsigned __int128 config_set;
+#define CONFIG_RULES_MAX  128
 #define CONFIG_VALUE_SIZE 32 /* of a number as text */
 /* The longest value that is looked at. */
 #define CONFIG_TEXT_SIZE_MAX 1024
@@ -26,10 +28,10 @@ struct config_rules {
     unsigned count;
 };
 
-/* Values of a table, and which of them were set: bit i is rule i. */
+/* Values of a table, and which of them were set. */
 struct config_layer {
     struct config_rules rules;
-    uint64_t *set;
+    config_set *set;
     void *values;
     const void *effective; /* what lists are appended to where nothing is set */
     bool dynamic_only;

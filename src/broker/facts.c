@@ -74,12 +74,12 @@ static void facts_pair_add(struct slice name, struct slice value, struct text *o
     text_add(out, value);
 }
 
-static void facts_pairs_add(struct config_rules rules, uint64_t set, const void *values,
+static void facts_pairs_add(struct config_rules rules, config_set set, const void *values,
                             struct text *out)
 {
     for (unsigned i = 0; i < rules.count; i++) {
         char buffer[CONFIG_VALUE_SIZE];
-        if (!(set & (uint64_t)1 << i))
+        if (!(set & (config_set)1 << i))
             continue;
         facts_pair_add(slice_text(rules.rules[i].name),
                        slice_text(broker_config_text(&rules.rules[i], values, buffer)), out);
@@ -107,7 +107,7 @@ static enum err facts_pairs_read(struct slice *rest, struct topic_settings *topi
     return err ? ERR_CORRUPT : ERR_OK;
 }
 
-void broker_facts_settings_encode(struct config_rules rules, uint64_t set, const void *values,
+void broker_facts_settings_encode(struct config_rules rules, config_set set, const void *values,
                                   struct text *out)
 {
     facts_u8(out, FACT_VERSION);

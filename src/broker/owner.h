@@ -136,7 +136,7 @@ NODISCARD enum err broker_facts_topic_decode(struct slice key, struct slice valu
                                              struct fact_topic *topic, struct diag *diag);
 bool broker_facts_is_topic(struct slice key);
 bool broker_facts_has_prefix(struct slice key, const char *prefix);
-void broker_facts_settings_encode(struct config_rules rules, uint64_t set, const void *values,
+void broker_facts_settings_encode(struct config_rules rules, config_set set, const void *values,
                                   struct text *out);
 NODISCARD enum err broker_facts_settings_decode(struct slice value, struct config_layer *layer,
                                                 struct diag *diag);

@@ -24,7 +24,7 @@ static const struct config_rule settings_rules[] = {
 #include "broker/settings.def"
 #undef SETTING
 };
-_Static_assert(COUNT_OF(settings_rules) <= CONFIG_RULES_MAX, "a set of settings is one word");
+_Static_assert(COUNT_OF(settings_rules) <= CONFIG_RULES_MAX, "config_set has no room for all");
 
 void broker_settings_init(struct broker_settings *settings)
 {
@@ -91,7 +91,7 @@ void broker_settings_version_resolve(struct settings_version *version)
     version->values = version->file;
     for (unsigned i = 0; i < COUNT_OF(settings_rules); i++) {
         const struct config_rule *rule = &settings_rules[i];
-        uint64_t bit = (uint64_t)1 << i;
+        config_set bit = (config_set)1 << i;
         if (version->node_set & bit)
             broker_config_copy(rule, &version->values, &version->node, rule->offset);
         else if (version->cluster_set & bit)
@@ -135,7 +135,7 @@ static void settings_add_layers(struct description *d, const struct settings_ver
                                 const struct broker_settings *defaults, unsigned rule_index)
 {
     const struct config_rule *rule = &settings_rules[rule_index];
-    uint64_t bit = (uint64_t)1 << rule_index;
+    config_set bit = (config_set)1 << rule_index;
     if (version->node_set & bit)
         settings_add(d, rule, &version->node, CONFIG_SOURCE_BROKER_DYNAMIC);
     if (version->cluster_set & bit)
@@ -153,7 +153,7 @@ void broker_settings_each(struct core *core, bool cluster, config_entry_fn fn, v
     for (unsigned i = 0; i < COUNT_OF(settings_rules); i++) {
         const struct config_rule *rule = &settings_rules[i];
         struct description d;
-        if (cluster && !(version->cluster_set & (uint64_t)1 << i))
+        if (cluster && !(version->cluster_set & (config_set)1 << i))
             continue;
         memset(&d, 0, sizeof(d));
         if (cluster)
@@ -187,7 +187,7 @@ void broker_settings_synonyms(struct core *core, const struct config_rule *rule,
     struct broker_settings defaults;
     broker_settings_init(&defaults);
     memset(&d, 0, sizeof(d));
-    uint64_t bit = (uint64_t)1 << (rule - broker_topic_config_rules().rules);
+    config_set bit = (config_set)1 << (rule - broker_topic_config_rules().rules);
     if (settings->set & bit)
         settings_add(&d, rule, &settings->config, CONFIG_SOURCE_TOPIC);
     settings_add_layers(&d, broker_core(core)->settings, &defaults,

@@ -121,7 +121,7 @@ static void alter_broker_stored(void *arg, enum err err)
 static enum err alter_broker_layer(struct settings_version *version,
                                    struct broker_settings_alter *alter, struct text *fact)
 {
-    uint64_t *set = alter->cluster ? &version->cluster_set : &version->node_set;
+    config_set *set = alter->cluster ? &version->cluster_set : &version->node_set;
     void *values = alter->cluster ? &version->cluster : &version->node;
     struct config_layer layer = {
         .rules = broker_settings_rules(),

@@ -18,8 +18,8 @@ struct settings_version {
     struct broker_settings file;
     struct broker_settings cluster; /* where cluster_set has the bit */
     struct broker_settings node;
-    uint64_t cluster_set;
-    uint64_t node_set;
+    config_set cluster_set;
+    config_set node_set;
 };
 
 /* Settings of a topic at one time: shared by its versions and partitions, never changed. */
@@ -27,7 +27,7 @@ struct topic_settings {
     _Atomic uint32_t refs;
     struct broker_binding *binding;    /* NULL: none */
     struct broker_topic_config config; /* in force */
-    uint64_t set;                      /* those that the topic itself gives */
+    config_set set;                    /* those that the topic itself gives */
     uint64_t generation;               /* of the broker's settings below it; core 0 only */
     struct store_log_config log;
     bool append_time;

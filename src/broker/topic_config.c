@@ -26,7 +26,7 @@ static const struct config_rule topic_rules[] = {
 #include "broker/topic_config.def"
 #undef TOPIC_CONFIG
 };
-_Static_assert(COUNT_OF(topic_rules) <= CONFIG_RULES_MAX, "a set of settings is one word");
+_Static_assert(COUNT_OF(topic_rules) <= CONFIG_RULES_MAX, "config_set has no room for all");
 
 struct topic_fixed {
     const char *name;
@@ -95,7 +95,7 @@ void broker_topic_config_resolve(struct topic_settings *settings,
 {
     struct broker_topic_config *config = &settings->config;
     for (unsigned i = 0; i < COUNT_OF(topic_rules); i++) {
-        if (!(settings->set & (uint64_t)1 << i))
+        if (!(settings->set & (config_set)1 << i))
             broker_config_copy(&topic_rules[i], config, &base->values, topic_rules[i].synonym);
     }
     settings->generation = base->generation;
