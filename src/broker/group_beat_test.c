@@ -81,18 +81,18 @@ static void a_restart_changes_nothing(void **state)
     struct fixture *f = team_new(state, &clock);
     int32_t epoch;
     size_t count;
-    assert_int_equal(speak(f, "a", 0, &count), 1);
+    assert_int_equal(speak(f, "a", 0, &count), 2);
     assert_int_equal(count, 4);
-    assert_int_equal(speak(f, "b", 0, &count), 2);
+    assert_int_equal(speak(f, "b", 0, &count), 3);
     for (unsigned life = 0; life < 3; life++) {
         assert_int_equal(look(f, &epoch), 2);
-        assert_int_equal(epoch, 2);
-        assert_int_equal(speak(f, "b", 2, NULL), 2);
+        assert_int_equal(epoch, 3);
+        assert_int_equal(speak(f, "b", 3, NULL), 3);
         fixture_drain_stop(f);
         fixture_start(f);
     }
-    assert_int_equal(speak(f, "a", 1, &count), 1); /* it has not given up anything yet */
-    assert_int_equal(speak(f, "c", 1, NULL), -(int32_t)ERR_MEMBER_UNKNOWN);
+    assert_int_equal(speak(f, "a", 2, &count), 2); /* it has not given up anything yet */
+    assert_int_equal(speak(f, "c", 2, NULL), -(int32_t)ERR_MEMBER_UNKNOWN);
     fixture_free(f);
 }
 
@@ -101,22 +101,22 @@ static void silent_members_go_and_then_the_group(void **state)
     struct group_clock clock;
     struct fixture *f = team_new(state, &clock);
     int32_t epoch;
-    assert_int_equal(speak(f, "a", 0, NULL), 1);
+    assert_int_equal(speak(f, "a", 0, NULL), 2);
     struct fixture_commit commit = {.group = "team", .topic = "orders", .offset = 5};
     assert_int_equal(fixture_commit(f, &commit), ERR_MEMBER_UNKNOWN);
     group_clock_pass(&clock, f, 44000);
-    assert_int_equal(speak(f, "a", 1, NULL), 1);
+    assert_int_equal(speak(f, "a", 2, NULL), 2);
     group_clock_pass(&clock, f, 44000);
     assert_int_equal(look(f, NULL), 1);
     group_clock_pass(&clock, f, 2000);
     for (unsigned i = 0; look(f, NULL) != 0; i++)
         assert_true(i < LOOKS_MAX);
-    assert_int_equal(speak(f, "a", 1, NULL), -(int32_t)ERR_MEMBER_UNKNOWN);
+    assert_int_equal(speak(f, "a", 2, NULL), -(int32_t)ERR_MEMBER_UNKNOWN);
     assert_int_equal(fixture_commit(f, &commit), ERR_OK);
     fixture_drain_stop(f);
     fixture_start(f);
     assert_int_equal(look(f, &epoch), 0);
-    assert_int_equal(epoch, 2);
+    assert_int_equal(epoch, 3);
     assert_int_equal(fixture_committed(f, "team", "orders", 0), 5);
     group_clock_pass(&clock, f, 8 * DAY_MS);
     for (unsigned i = 0; look(f, NULL) != -1; i++)
@@ -124,7 +124,7 @@ static void silent_members_go_and_then_the_group(void **state)
     fixture_drain_stop(f);
     fixture_start(f);
     assert_int_equal(look(f, NULL), -1);
-    assert_int_equal(speak(f, "a", 0, NULL), 1);
+    assert_int_equal(speak(f, "a", 0, NULL), 2);
     fixture_free(f);
 }
 
@@ -134,20 +134,20 @@ static void what_cannot_be_written_has_not_been(void **state)
     struct group_clock clock;
     struct fixture *f = team_new(state, &clock);
     int32_t epoch;
-    assert_int_equal(speak(f, "a", 0, NULL), 1);
+    assert_int_equal(speak(f, "a", 0, NULL), 2);
     atomic_store(&f->store.is_failing, true);
     assert_int_equal(speak(f, "b", 0, NULL), -(int32_t)ERR_IO);
     assert_int_equal(look(f, &epoch), 1);
-    assert_int_equal(epoch, 1);
-    assert_int_equal(speak(f, "a", 1, NULL), 1);
+    assert_int_equal(epoch, 2);
+    assert_int_equal(speak(f, "a", 2, NULL), 2);
     assert_int_equal(speak(f, "a", -1, NULL), -(int32_t)ERR_IO);
-    assert_int_equal(speak(f, "a", 1, NULL), 1);
+    assert_int_equal(speak(f, "a", 2, NULL), 2);
     atomic_store(&f->store.is_failing, false);
-    assert_int_equal(speak(f, "b", 0, NULL), 2);
+    assert_int_equal(speak(f, "b", 0, NULL), 3);
     fixture_drain_stop(f);
     fixture_start(f);
     assert_int_equal(look(f, &epoch), 2);
-    assert_int_equal(epoch, 2);
+    assert_int_equal(epoch, 3);
     fixture_free(f);
 }
 
@@ -177,7 +177,7 @@ static void a_change_that_cannot_be_written_has_not_been(void **state)
     assert_int_equal(look(f, NULL), -1);
     assert_int_equal(fixture_group_state(f, "team", text, sizeof(text)), ERR_OK);
     atomic_store(&f->store.is_failing, false);
-    assert_int_equal(speak(f, "new", 0, NULL), 1);
+    assert_int_equal(speak(f, "new", 0, NULL), 2);
     assert_int_equal(look(f, NULL), 1);
     fixture_drain_stop(f);
     fixture_start(f);
@@ -209,12 +209,12 @@ static void answers_wait_for_the_log(void **state)
     struct fixture *f = team_new(state, &clock);
     static struct waiting all[MEMBERS];
     char names[MEMBERS][8];
-    assert_int_equal(speak(f, "first", 0, NULL), 1);
+    assert_int_equal(speak(f, "first", 0, NULL), 2);
     atomic_store(&f->store.is_held, true);
     for (unsigned i = 0; i < MEMBERS; i++) {
         snprintf(names[i], sizeof(names[i]), "m%u", i);
         sem_init(&all[i].done, 0, 0);
-        beat_make(&all[i].beat, i == 0 ? "first" : names[i], i == 0 ? 1 : 0);
+        beat_make(&all[i].beat, i == 0 ? "first" : names[i], i == 0 ? 2 : 0);
         all[i].beat.beat.call.done = waiting_done;
         all[i].message.run = waiting_run;
         if (i > 0)

@@ -8,8 +8,11 @@
 void broker_group_consumer_init(struct group_consumer *group, struct consumer_env *env,
                                 struct slice id, void *owner)
 {
-    *group = (struct group_consumer){
-        .env = env, .owner = owner, .id = id, .deadline_ms = CONSUMER_NEVER_MS};
+    *group = (struct group_consumer){.env = env,
+                                     .owner = owner,
+                                     .id = id,
+                                     .epoch = 1, /* the first member makes it 2, as in Kafka */
+                                     .deadline_ms = CONSUMER_NEVER_MS};
     map_init(&group->members, env->random(env));
     map_init(&group->instances, env->random(env));
     map_init(&group->owners, env->random(env));
