@@ -297,13 +297,89 @@ static void base64(void **state)
         assert_false(nats_view_base64_read(slice_text(WRONG[i]), out, &size));
 }
 
+/* What comes out on a bound subject is, published there again, the same record. */
+static void bound_records_go_round(void **state)
+{
+    const struct slice subject = T("orders.1");
+    const struct record_header headers[] = {{T("A"), T("1")}, {T("Leat-Subject"), subject}};
+    const struct build_record records[] = {
+        {.timestamp_ms = 5, .key = subject, .value = T("v")},
+        {.timestamp_ms = 5, .key = subject, .value = T("v"), .headers = headers, .header_count = 1},
+        {.timestamp_ms = 5, .key = subject, .value = T("v"), .headers = headers, .header_count = 2},
+        {.timestamp_ms = 5,
+         .key = T("ann"),
+         .value = T("v"),
+         .headers = headers + 1,
+         .header_count = 1},
+        {.timestamp_ms = 5,
+         .key = T("\xff"),
+         .value = SLICE_NULL,
+         .headers = headers,
+         .header_count = 2},
+        {.timestamp_ms = 5, .value = T("v"), .headers = headers, .header_count = 2},
+    };
+    for (size_t i = 0; i < COUNT_OF(records); i++) {
+        struct stored stored;
+        struct nats_view_message message;
+        struct reading reading;
+        uint8_t bytes[512];
+        stored_init(&stored, &records[i]);
+        struct nats_view_record view = {
+            .subject = subject, .timestamp_ms = 5, .record = &stored.record, .size_max = 400};
+        nats_view_message_measure(&view, &message);
+        nats_view_message_write(&view, &message, bytes);
+        struct nats_view_published published = {
+            .block = slice_make(bytes, message.header_size),
+            .payload = slice_make(bytes + message.header_size, message.size - message.header_size),
+            .subject = subject,
+            .time_ms = 1000,
+        };
+        arena_init(&reading.arena, 1 << 20);
+        assert_int_equal(
+            nats_view_read_message(&published, &reading.arena, &reading.record, &reading.diag),
+            ERR_OK);
+        assert_same_record(&records[i], &reading.record);
+        arena_deinit(&reading.arena);
+        codec_output_deinit(&stored.batch);
+    }
+}
+
+static void a_bound_message_names_its_subject(void **state)
+{
+    struct reading reading;
+    struct nats_view_published published = {
+        .payload = T("v"), .subject = T("orders.1"), .time_ms = 1000};
+    arena_init(&reading.arena, 1 << 20);
+    assert_int_equal(
+        nats_view_read_message(&published, &reading.arena, &reading.record, &reading.diag), ERR_OK);
+    assert_true(slice_equal_text(reading.record.key, "orders.1"));
+    assert_int_equal(reading.record.header_count, 0);
+    published.block = T("NATS/1.0\r\nLeat-Key: ann\r\n\r\n");
+    assert_int_equal(
+        nats_view_read_message(&published, &reading.arena, &reading.record, &reading.diag), ERR_OK);
+    assert_int_equal(reading.record.header_count, 1);
+    assert_true(slice_equal_text(reading.record.headers[0].key, "Leat-Subject"));
+    assert_true(slice_equal_text(reading.record.headers[0].value, "orders.1"));
+    published.block = T("NATS/1.0\r\nLeat-Subject: orders.2\r\n\r\n");
+    assert_int_equal(
+        nats_view_read_message(&published, &reading.arena, &reading.record, &reading.diag),
+        ERR_INVALID);
+    arena_deinit(&reading.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys_and_values), cmocka_unit_test(headers_in_order),
-        cmocka_unit_test(too_large),       cmocka_unit_test(what_is_seen_can_be_published),
-        cmocka_unit_test(plain_messages),  cmocka_unit_test(odd_blocks_are_kept_whole),
-        cmocka_unit_test(refused),         cmocka_unit_test(base64),
+        cmocka_unit_test(keys_and_values),
+        cmocka_unit_test(headers_in_order),
+        cmocka_unit_test(too_large),
+        cmocka_unit_test(what_is_seen_can_be_published),
+        cmocka_unit_test(plain_messages),
+        cmocka_unit_test(odd_blocks_are_kept_whole),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(base64),
+        cmocka_unit_test(bound_records_go_round),
+        cmocka_unit_test(a_bound_message_names_its_subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
