@@ -298,7 +298,7 @@ static void nothing_fn(struct core *core, void *arg)
 struct crowd {
     struct fixture_append appends[WAITING];
     struct buf_range batches[2]; /* in turns */
-    unsigned done;
+    _Atomic unsigned done;
     unsigned failed;
     bool in_order;
     sem_t sem;
