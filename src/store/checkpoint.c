@@ -7,7 +7,8 @@
 // their folder; then the catalogue learns of it; then the pieces are let go.
 //
 // Many checkpoints at a time share one syncfs: a sync of each file and each folder would take
-// longer than all the rest. When it fails all their logs are offline, as after any failed sync.
+// longer than all the rest. Fewer do not, since it also writes what other processes have not
+// written yet. When it fails all their logs are offline, as after any failed sync.
 #include <stdlib.h>
 
 #include "base/endian.h"

@@ -21,8 +21,8 @@
 #define LOG_CONTROL_SIZE_MAX    (64u << 10) /* larger batches never use the reserve */
 #define LOG_HOLES_PER_ENTRY     8192u
 #define LOG_CHECKPOINT_PARALLEL 512u
-#define LOG_CHECKPOINT_CALM     64u /* when nothing waits for them: clients come first */
-#define LOG_GROUP_COUNT_MIN     16u
+#define LOG_CHECKPOINT_CALM     128u /* when nothing waits for them: clients come first */
+#define LOG_GROUP_COUNT_MIN     64u
 #define LOG_GROUP_COUNT_MAX     256u
 #define LOG_DRAIN_NS            5000000000ull
 #define LOG_IDLE_CHECKPOINT_NS  60000000000ull

@@ -31,7 +31,7 @@ static enum err restore_add(struct store_log *log, const struct log_restore *res
     if (restore->size == 0)
         return ERR_OK;
     if (log->restore_count == log->restore_capacity) {
-        uint32_t capacity = log->restore_capacity ? log->restore_capacity * 2 : 4;
+        uint32_t capacity = log->restore_capacity ? log->restore_capacity * 2 : 1;
         struct log_restore *grown = realloc(log->restores, capacity * sizeof(*grown));
         if (!grown)
             return ERR_NO_MEMORY;

@@ -37,7 +37,7 @@ struct segment *segment_find(const struct store_log *log, int64_t base)
 struct segment *segment_add(struct store_log *log, int64_t base)
 {
     if (log->segment_count == log->segment_capacity) {
-        uint32_t capacity = log->segment_capacity ? log->segment_capacity * 2 : 2;
+        uint32_t capacity = log->segment_capacity ? log->segment_capacity * 2 : 1;
         struct segment **grown = realloc(log->segments, capacity * sizeof(struct segment *));
         if (!grown)
             return NULL;
