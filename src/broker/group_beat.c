@@ -38,14 +38,10 @@ static bool env_topic_with_id(struct consumer_env *env, const struct uuid *id,
     return topic_tell(broker_topic_find_id(groups_of(env)->core, id), out);
 }
 
-/* Expressions do not see internal topics: reading them is asked for by name. */
 static bool env_topic_after(struct consumer_env *env, struct slice name, struct consumer_topic *out)
 {
     struct core *core = groups_of(env)->core;
-    const struct broker_topic *topic = broker_topic_after(core, name);
-    while (topic && topic->internal)
-        topic = broker_topic_after(core, topic->name);
-    return topic_tell(topic, out);
+    return topic_tell(broker_topic_after(core, name), out);
 }
 
 void broker_group_beat_init(struct groups *groups)
@@ -295,7 +291,7 @@ static enum err describe_member(struct arena *arena, const struct consumer_membe
     out->rack_id = keep(arena, member->rack_id, &err);
     out->client_id = keep(arena, member->client_id, &err);
     out->client_host = keep(arena, member->client_host, &err);
-    out->regex = member->regex.size > 0 ? keep(arena, member->regex, &err) : SLICE_NULL;
+    out->regex = keep(arena, member->regex.data ? member->regex : slice_text(""), &err);
     struct slice *topics = arena_alloc_array(arena, member->topics.count, sizeof(*topics));
     if (!topics)
         return ERR_NO_MEMORY;

@@ -14,7 +14,7 @@
 //   key 8: group, member        value: epoch i32, previous epoch i32, state i8, assigned, revoking:
 //                               each as in 7
 //   key 16: group, expression   value: topics []string, version i64, when i64 (ms)
-// The tag of a classic member begins with a byte 1: it is there, being nullable.
+// The tag of a classic member begins with a byte: 1 where it is one, else 0 and nothing more.
 #include <stdlib.h>
 
 #include "base/endian.h"
@@ -155,15 +155,15 @@ void broker_group_consumer_record_member(struct group_consumer *group,
     put_text_not_null(&w, member->client_id);
     put_text_not_null(&w, member->client_host);
     put_names(&w, &member->topics);
-    put_text(&w, member->regex);
+    put_text_not_null(&w, member->regex);
     put_i32(&w, member->rebalance_timeout_ms);
     put_text(&w, member->assignor);
-    put_count(&w, member->is_classic);
+    const uint8_t there = member->is_classic;
+    put_count(&w, 1); /* one tag */
+    put_count(&w, 0);
+    put_count(&w, member->is_classic ? 1 + 4 + member->protocols.size + 1 : 1);
+    put(&w, &there, 1);
     if (member->is_classic) {
-        const uint8_t there = 1;
-        put_count(&w, 0);
-        put_count(&w, 1 + 4 + member->protocols.size + 1);
-        put(&w, &there, 1);
         put_i32(&w, member->session_timeout_ms);
         put(&w, member->protocols.data, member->protocols.size);
         put_count(&w, 0);

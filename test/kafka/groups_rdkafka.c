@@ -36,6 +36,14 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *for
     _exit(1);
 }
 
+static time_t now_s(void)
+{
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC, &now))
+        fail("no clock");
+    return now.tv_sec;
+}
+
 static void expect(rd_kafka_resp_err_t code, const char *what)
 {
     if (code)
@@ -157,7 +165,7 @@ static void settle(const struct talk *talk, struct member *members, int member_c
         }
         if (done)
             return;
-        if (time(NULL) > talk->deadline)
+        if (now_s() > talk->deadline)
             fail("%d members do not hold %d each, or not all %d records came", member_count, each,
                  count);
     }
@@ -242,7 +250,7 @@ int main(int argument_count, char **arguments)
     } tasks[] = {{"share-out", share_out}, {"expression", expression}, {"instance", instance}};
     if (argument_count != 3)
         fail("usage: groups_rdkafka BROKER TASK");
-    struct talk talk = {.broker = arguments[1], .deadline = time(NULL) + DEADLINE_S};
+    struct talk talk = {.broker = arguments[1], .deadline = now_s() + DEADLINE_S};
     snprintf(talk.topic, sizeof(talk.topic), "next-%s-%d", arguments[2], (int)getpid());
     for (size_t i = 0; i < sizeof(tasks) / sizeof(tasks[0]); i++) {
         if (strcmp(tasks[i].name, arguments[2]) == 0) {
