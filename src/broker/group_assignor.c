@@ -85,24 +85,26 @@ static void share_keep(struct assignor *assignor, size_t index, size_t share, si
 
 static void share_out(struct assignor *assignor)
 {
-    size_t share = assignor->partition_count / assignor->member_count;
-    size_t extra = assignor->partition_count % assignor->member_count;
-    for (size_t i = 0; i < assignor->member_count; i++)
+    const size_t count = assignor->member_count;
+    CHECK(count > 0);
+    size_t share = assignor->partition_count / count;
+    size_t extra = assignor->partition_count % count;
+    for (size_t i = 0; i < count; i++)
         share_keep(assignor, i, share, &extra);
     size_t next = 0; /* one after the other, so that a topic is spread */
     size_t short_of = 0;
-    for (size_t i = 0; i < assignor->member_count; i++)
+    for (size_t i = 0; i < count; i++)
         short_of += assignor->members[i].count < share ? share - assignor->members[i].count : 0;
     for (size_t p = 0; p < assignor->partition_count; p++) {
         if (assignor->owners[p] != NOBODY)
             continue;
         size_t limit = short_of > 0 ? share : share + 1;
         while (assignor->members[next].count >= limit)
-            next = (next + 1) % assignor->member_count;
+            next = (next + 1) % count;
         assignor->owners[p] = (int32_t)next;
         assignor->members[next].count++;
         short_of -= short_of > 0;
-        next = (next + 1) % assignor->member_count;
+        next = (next + 1) % count;
     }
 }
 
