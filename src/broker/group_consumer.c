@@ -174,7 +174,8 @@ static enum err member_look_up(const struct group_consumer *group, const struct 
     struct consumer_member *member = broker_group_consumer_member_find(group, beat->member_id);
     if (beat->instance_id.data) {
         struct consumer_member *holder = map_get(&group->instances, beat->instance_id);
-        if (holder && holder != member && !joins)
+        /* The id of another member is not to be had. */
+        if (holder && holder != member && (!joins || member))
             return ERR_FENCED;
         if (holder && holder != member && !holder->is_classic &&
             holder->epoch != CONSUMER_EPOCH_LEAVE_STATIC)

@@ -331,12 +331,40 @@ static void rest_costs_nothing(void **state)
     free(model);
 }
 
+/* A static member comes back under the id of somebody else: two would have one name. */
+static void ids_stay_unique(void **state)
+{
+    struct model *model = calloc(1, sizeof(*model));
+    assert_non_null(model);
+    struct world *world = &model->world;
+    world_init(world, 7);
+    world_topic_set(world, 0, 4);
+    struct client *other = &model->clients[0];
+    struct client *of_place = &model->clients[1];
+    snprintf(other->id, sizeof(other->id), "taken");
+    snprintf(of_place->id, sizeof(of_place->id), "own");
+    snprintf(of_place->instance, sizeof(of_place->instance), "place");
+    other->topics = of_place->topics = 1;
+    assert_int_equal(speak(model, other, 0, false), ERR_OK);
+    assert_int_equal(speak(model, of_place, 0, false), ERR_OK);
+    assert_int_equal(speak(model, of_place, CONSUMER_EPOCH_LEAVE_STATIC, false), ERR_OK);
+    snprintf(of_place->id, sizeof(of_place->id), "taken");
+    assert_int_equal(speak(model, of_place, 0, false), ERR_FENCED);
+    assert_int_equal(world->group.members.count, 2);
+    snprintf(of_place->id, sizeof(of_place->id), "free");
+    assert_int_equal(speak(model, of_place, 0, false), ERR_OK);
+    assert_int_equal(world->group.members.count, 2);
+    world_deinit(world);
+    free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_always_holds),
         cmocka_unit_test(what_cannot_be_written_breaks_it),
         cmocka_unit_test(rest_costs_nothing),
+        cmocka_unit_test(ids_stay_unique),
     };
     return cmocka_run_group_tests_name("broker/group_consumer", tests, NULL, NULL);
 }
