@@ -35,6 +35,7 @@ struct store {
     bool is_keeping; /* batches outlive their log, for the next one of the same key */
     _Atomic bool is_refusing_markers; /* with ERR_DISK_FULL */
     _Atomic bool is_failing;          /* appends are refused with ERR_IO */
+    _Atomic unsigned failures;        /* so many of them */
     struct fixture_kept *kept;
 };
 
@@ -415,8 +416,10 @@ enum err store_log_append(struct store_log *log, struct store_append *append)
         return ERR_OFFLINE;
     if (atomic_load(&log->store->is_busy))
         return ERR_BUSY;
-    if (atomic_load(&log->store->is_failing))
+    if (atomic_load(&log->store->is_failing)) {
+        atomic_fetch_add(&log->store->failures, 1);
         return ERR_IO;
+    }
     if (atomic_load(&log->store->is_refusing_markers) &&
         (append->header.attributes & BATCH_CONTROL))
         return ERR_DISK_FULL;

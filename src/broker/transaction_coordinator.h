@@ -118,6 +118,8 @@ void broker_transaction_entry_park_first(struct transaction_entry *entry,
                                          struct transaction_call *call);
 /* Something failed that is tried again after a while. */
 void broker_transaction_entry_retry(struct transaction_entry *entry);
+/* The same of a move that no call asked for; calls that wait for it get the error. */
+void broker_transaction_entry_fail(struct transaction_entry *entry, enum err err);
 /* After everything done to an entry: writes markers, serves what waits, sets its timer, or frees it
  * when it has no reason to be. */
 void broker_transaction_entry_settle(struct transaction_entry *entry);

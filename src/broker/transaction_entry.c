@@ -129,12 +129,14 @@ static int64_t expiry_left_ms(const struct transaction_entry *entry)
 static bool may_leave(const struct transaction_entry *entry)
 {
     return !entry_is_busy(entry) && entry->writes == 0 && list_empty(&entry->parked) &&
+           entry->retry_ms == TRANSACTION_NEVER_MS &&
            broker_transaction_state_is_over(&entry->transaction);
 }
 
 static bool may_abort(const struct transaction_entry *entry)
 {
-    return !entry_is_busy(entry) && entry->transaction.now.state == TRANSACTION_ONGOING;
+    return !entry_is_busy(entry) && entry->retry_ms == TRANSACTION_NEVER_MS &&
+           entry->transaction.now.state == TRANSACTION_ONGOING;
 }
 
 static void entry_abort(struct transaction_entry *entry)
@@ -157,6 +159,16 @@ void broker_transaction_entry_retry(struct transaction_entry *entry)
         return;
     entry->failures++;
     entry->retry_ms = entry_now_ms(entry) + delay_ms;
+}
+
+void broker_transaction_entry_fail(struct transaction_entry *entry, enum err err)
+{
+    struct transaction_call *call;
+    broker_transaction_entry_retry(entry);
+    while ((call = parked_first(entry))) {
+        list_remove(&call->call.node);
+        broker_call_finish(entry->partition->transactions->core, &call->call, err);
+    }
 }
 
 static void entry_retry(struct transaction_entry *entry)

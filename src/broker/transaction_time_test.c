@@ -109,9 +109,10 @@ static void what_nobody_uses_is_forgotten(void **state)
         group_clock_pass(&clock, f, DAY_MS);
     assert_int_equal(add(f, &producer, 0, false), ERR_OK); /* its time begins anew */
     assert_int_equal(end(f, &producer, true), ERR_OK);
+    await_state(f, &clock, "CompleteCommit"); /* from here on it is old */
     for (unsigned day = 0; day < 6; day++)
         group_clock_pass(&clock, f, DAY_MS);
-    await_state(f, &clock, "CompleteCommit");
+    assert_int_equal(count(f), 1);
     group_clock_pass(&clock, f, 2 * DAY_MS);
     await_state(f, &clock, "");
     assert_int_equal(add(f, &producer, 0, false), ERR_PRODUCER_MAPPING);
@@ -257,6 +258,35 @@ static void adds_that_come_together_are_one_write(void **state)
     sem_destroy(&adds.done);
 }
 
+/* Where nothing can be written, what is due is tried now and then, not all the time. */
+static void what_cannot_be_written_waits(void **state)
+{
+    struct group_clock clock;
+    struct transaction_call producer;
+    struct fixture *f = new_with(state, &clock);
+    assert_int_equal(claim(f, &producer), ERR_OK);
+    assert_int_equal(add(f, &producer, 0, false), ERR_OK);
+    atomic_store(&f->store.is_failing, true);
+    atomic_store(&f->store.failures, 0);
+    for (unsigned i = 0; i < 200; i++) /* its timeout is 60 s */
+        group_clock_pass(&clock, f, 1000);
+    assert_in_range(atomic_load(&f->store.failures), 2, 40);
+    struct transaction_call other;
+    assert_int_equal(claim(f, &other), ERR_IO); /* told, although it would have to fence first */
+    atomic_store(&f->store.is_failing, false);
+    await_state(f, &clock, "CompleteAbort");
+    atomic_store(&f->store.is_failing, true);
+    atomic_store(&f->store.failures, 0);
+    for (unsigned i = 0; i < 200; i++) /* ids are kept for 7 days */
+        group_clock_pass(&clock, f, i < 8 ? DAY_MS : 1000);
+    assert_in_range(atomic_load(&f->store.failures), 2, 40);
+    atomic_store(&f->store.is_failing, false);
+    await_state(f, &clock, "");
+    fixture_drain_stop(f);
+    fixture_start(f);
+    fixture_free(f);
+}
+
 int main(void)
 {
     static unsigned one = 1, three = 3;
@@ -266,10 +296,9 @@ int main(void)
 #test " (3 cores)", test, NULL, NULL, &three                                               \
     }
     const struct CMUnitTest tests[] = {
-        ON_CORES(what_nobody_uses_is_forgotten),
-        ON_CORES(markers_are_tried_until_they_are_there),
-        ON_CORES(timeouts_have_a_range),
-        ON_CORES(adds_that_come_together_are_one_write),
+        ON_CORES(what_nobody_uses_is_forgotten), ON_CORES(markers_are_tried_until_they_are_there),
+        ON_CORES(timeouts_have_a_range),         ON_CORES(adds_that_come_together_are_one_write),
+        ON_CORES(what_cannot_be_written_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

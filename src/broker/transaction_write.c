@@ -39,7 +39,9 @@ static void write_applied(struct transaction_write *write, enum err err)
             broker_transaction_state_reset(transaction);
     }
     entry->is_stale = err ? entry->is_stale || write->kind == WRITE_AGAIN : false;
-    if (entry->is_stale || (err && write->kind == WRITE_TOMBSTONE))
+    if (err && write->kind == WRITE_MOVE && list_empty(&write->calls))
+        broker_transaction_entry_fail(entry, err);
+    else if (entry->is_stale || (err && write->kind == WRITE_TOMBSTONE))
         broker_transaction_entry_retry(entry);
     else if (!err)
         entry->failures = 0;
@@ -146,6 +148,8 @@ static struct transaction_write *write_new(struct transaction_entry *entry, enum
             broker_transaction_state_forget(&entry->transaction);
         if (kind != WRITE_MOVE)
             broker_transaction_entry_retry(entry);
+        else if (!call)
+            broker_transaction_entry_fail(entry, ERR_NO_MEMORY);
         entry->is_stale = entry->is_stale || kind == WRITE_AGAIN;
         if (call)
             broker_call_finish(core, &call->call, ERR_NO_MEMORY);
