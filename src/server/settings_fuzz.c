@@ -18,7 +18,6 @@ static void check(const struct server_settings *settings)
     CHECK(settings->data && settings->data[0] != 0);
     CHECK(settings->memory_bytes >= SERVER_SETTINGS_MEMORY_MIN_BYTES);
     CHECK(settings->core_count <= SERVER_SETTINGS_CORES_MAX);
-    CHECK(settings->kafka_listener_count > 0);
     CHECK(settings->kafka_listener_count <= SERVER_SETTINGS_LISTENERS_MAX);
     for (size_t i = 0; i < settings->kafka_listener_count; i++)
         CHECK(settings->kafka_listeners[i].socket_size > 0);
