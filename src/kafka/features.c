@@ -17,11 +17,20 @@ static const struct feature features[] = {
 #undef KAFKA_FEATURE
 };
 
+/* What upgrade_type says: 1, or downgrades that are safe (2) or not (3). */
+#define UPGRADE          1
+#define UNSAFE_DOWNGRADE 3
+
 static int16_t update_judge(const struct kafka_update_features_request_update *asked,
                             struct diag *diag)
 {
     int name_size = (int)MIN(asked->feature.size, (size_t)64);
     const char *name = asked->feature.data ? (const char *)asked->feature.data : "";
+    if (asked->upgrade_type < UPGRADE || asked->upgrade_type > UNSAFE_DOWNGRADE) {
+        diag_set(diag, "Invalid upgrade type %d for feature %.*s.", asked->upgrade_type, name_size,
+                 name);
+        return KAFKA_INVALID_UPDATE_VERSION;
+    }
     for (size_t i = 0; i < COUNT_OF(features); i++) {
         const struct feature *feature = &features[i];
         if (!slice_equal_text(asked->feature, feature->name))

@@ -4,6 +4,7 @@
 
 #include "kafka/error.h"
 #include "kafka/handlers.h"
+#include "kafka/topic.h"
 
 struct producers_part {
     struct broker_producers describe;
@@ -53,15 +54,17 @@ static void part_done(struct broker_call *call)
         kafka_request_answer(part->request, describe_producers, &state->response);
 }
 
-static void part_start(struct kafka_request *request, const struct broker_topic *topic,
-                       int32_t index, struct producers_part *part)
+static void part_start(struct kafka_request *request, struct slice name, int32_t index,
+                       struct producers_part *part)
 {
+    const struct broker_topic *topic = broker_topic_find(request->core, name);
     struct producers *state = request->state;
     struct broker_partition *partition = topic ? broker_partition_at(topic, index) : NULL;
     kafka_describe_producers_response_partition_init(part->out);
     part->out->partition_index = index;
     if (!partition) {
-        part->out->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+        part->out->error_code = kafka_topic_name_fault(name) ? KAFKA_INVALID_TOPIC_EXCEPTION
+                                                             : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
         return;
     }
     part->request = request;
@@ -107,10 +110,9 @@ void kafka_producers_describe_handle(struct kafka_request *request)
         return;
     for (size_t i = 0; i < state->asked.topics_count; i++) {
         const struct kafka_describe_producers_request_topic *asked = &state->asked.topics[i];
-        const struct broker_topic *topic = broker_topic_find(request->core, asked->name);
         for (size_t j = 0; j < asked->partition_indexes_count; j++, part++) {
             part->out = &state->response.topics[i].partitions[j];
-            part_start(request, topic, asked->partition_indexes[j], part);
+            part_start(request, asked->name, asked->partition_indexes[j], part);
         }
     }
     if (state->pending == 0)

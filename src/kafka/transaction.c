@@ -1,6 +1,7 @@
 // AddPartitionsToTxn, AddOffsetsToTxn and EndTxn. KIP-98, KIP-890.
 // SPDX-License-Identifier: Apache-2.0
 #include "kafka/transaction.h"
+#include "kafka/topic.h"
 
 #include "broker/transaction.h"
 #include "kafka/error.h"
@@ -72,10 +73,20 @@ static size_t places_count(const struct kafka_add_partitions_to_txn_request_topi
     return places;
 }
 
-/* False: the request has been rejected. *out_missing: a partition does not exist. */
+/* What no transaction can have; else why the partition is not added, should another be refused.
+ * Internal topics are the server's, which adds those of groups itself. */
+static int16_t add_judge(const struct broker_topic *topic, struct slice name, int32_t index)
+{
+    if (kafka_topic_name_is_internal(name))
+        return KAFKA_TOPIC_AUTHORIZATION_FAILED;
+    return topic && broker_partition_at(topic, index) ? KAFKA_OPERATION_NOT_ATTEMPTED
+                                                      : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+/* False: the request has been rejected. *out_refused: a partition cannot be in a transaction. */
 static bool add_topic(struct add_part *part,
                       const struct kafka_add_partitions_to_txn_request_topic *in,
-                      struct kafka_add_partitions_to_txn_response_topic *out, bool *out_missing)
+                      struct kafka_add_partitions_to_txn_response_topic *out, bool *out_refused)
 {
     struct kafka_request *request = part->request;
     const struct broker_topic *topic = broker_topic_find(request->core, in->name);
@@ -93,17 +104,14 @@ static bool add_topic(struct add_part *part,
         part->out[at] = result;
         part->add.places[at].topic = in->name;
         part->add.places[at].partition = in->partitions[i];
-        if (topic && broker_partition_at(topic, in->partitions[i])) {
-            result->partition_error_code = KAFKA_OPERATION_NOT_ATTEMPTED;
-            continue;
-        }
-        result->partition_error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-        *out_missing = true;
+        result->partition_error_code = add_judge(topic, in->name, in->partitions[i]);
+        if (result->partition_error_code != KAFKA_OPERATION_NOT_ATTEMPTED)
+            *out_refused = true;
     }
     return true;
 }
 
-/* All of a transaction's partitions or, when one does not exist, none. */
+/* All of a transaction's partitions or, when one is refused, none. */
 static bool add_start(struct add_part *part,
                       const struct kafka_add_partitions_to_txn_request_transaction *asked,
                       struct kafka_add_partitions_to_txn_response_topic **out_topics)
@@ -111,7 +119,7 @@ static bool add_start(struct add_part *part,
     struct kafka_request *request = part->request;
     struct add_state *state = request->state;
     size_t count = places_count(asked->topics, asked->topics_count);
-    bool missing = false;
+    bool refused = false;
     *out_topics = kafka_request_alloc(request, asked->topics_count, sizeof(**out_topics));
     if (!*out_topics)
         return false;
@@ -122,14 +130,14 @@ static bool add_start(struct add_part *part,
     if (!part->out)
         return false;
     for (size_t i = 0; i < asked->topics_count; i++)
-        if (!add_topic(part, &asked->topics[i], &(*out_topics)[i], &missing))
+        if (!add_topic(part, &asked->topics[i], &(*out_topics)[i], &refused))
             return false;
-    part->add.of.call.done = missing ? NULL : add_done;
+    part->add.of.call.done = refused ? NULL : add_done;
     part->add.of.id = asked->transactional_id;
     part->add.of.producer_id = asked->producer_id;
     part->add.of.epoch = asked->producer_epoch;
     part->add.verify_only = asked->verify_only;
-    state->pending += !missing;
+    state->pending += !refused;
     return true;
 }
 

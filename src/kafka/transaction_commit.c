@@ -51,6 +51,16 @@ static void txn_commit_answer(struct txn_commit *state, enum err err, bool is_in
     kafka_request_answer(state->request, txn_offset_commit, &state->response);
 }
 
+/* Before anything was tried: code for every offset, whether its partition exists or not. */
+static void txn_commit_answer_all(struct txn_commit *state, int16_t code)
+{
+    struct kafka_txn_offset_commit_response *response = &state->response;
+    for (size_t i = 0; i < response->topics_count; i++)
+        for (size_t j = 0; j < response->topics[i].partitions_count; j++)
+            response->topics[i].partitions[j].error_code = code;
+    kafka_request_answer(state->request, txn_offset_commit, response);
+}
+
 static void committed(struct broker_call *call)
 {
     struct txn_commit *state = CONTAINER_OF(call, struct txn_commit, commit.call);
@@ -151,7 +161,9 @@ void kafka_transaction_commit_handle(struct kafka_request *request)
                                           .producer_epoch = asked.producer_epoch};
     if (!topics_fill(state, &asked))
         return;
-    if (state->commit.offset_count > 0)
+    if (asked.group_id.size == 0)
+        txn_commit_answer_all(state, KAFKA_INVALID_GROUP_ID);
+    else if (state->commit.offset_count > 0)
         broker_transaction_add(request->core, &state->add);
     else
         kafka_request_answer(request, txn_offset_commit, &state->response);

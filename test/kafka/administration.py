@@ -177,6 +177,11 @@ class AdministrationTest(case.ServerCase):
         self.assertEqual(reader.take("ih"), (0, NONE))
         self.assertEqual((reader.compact(), reader.varint(), reader.compact(), reader.take("h")),
                          (None, 2, "no.such.feature", INVALID_UPDATE))
+        for kind, expected in [(1, NONE), (0, INVALID_UPDATE), (9, INVALID_UPDATE)]:
+            update = raw.compact("transaction.version") + number("hb", 2, kind) + NO_TAGS
+            body = number("i", 1000) + raw.compact_array([update]) + number("b", 1) + NO_TAGS
+            reader = self.client.call_compact(57, 2, body)
+            self.assertEqual(reader.take("ih"), (0, expected))
 
     def test_log_level(self):
         name = "1"

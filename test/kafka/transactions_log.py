@@ -16,7 +16,7 @@ DEADLINE_S = 60 * case.SLOWER
 ADD_PARTITIONS_TO_TXN, END_TXN, WRITE_TXN_MARKERS, DESCRIBE_PRODUCERS = 24, 26, 27, 61
 TRANSACTIONAL, CONTROL = 0x10, 0x20
 UNKNOWN_TOPIC_OR_PARTITION, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE = 3, 47, 48
-CONCURRENT_TRANSACTIONS = 51
+CONCURRENT_TRANSACTIONS, INVALID_TOPIC = 51, 17
 COMMITTED = 1
 
 
@@ -243,6 +243,7 @@ class LogTest(TransactionsCase):
         topic = self.make_topic()
         self.assertEqual(self.producers(topic), {})
         self.assertEqual(self.producers(topic, 1), UNKNOWN_TOPIC_OR_PARTITION)
+        self.assertEqual(self.producers("no topic"), INVALID_TOPIC)
         producer = self.begun(topic)
         producer.put(topic, [b"a", b"b"])
         self.assertEqual(self.producers(topic), {producer.id: (producer.epoch, 1, -1, 0)})

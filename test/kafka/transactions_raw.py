@@ -11,7 +11,7 @@ from lib import raw
 ADD_PARTITIONS, ADD_OFFSETS, END, MARKERS, TXN_COMMIT, OFFSET_FETCH = 24, 25, 26, 27, 28, 9
 OUT_OF_ORDER, OLD_EPOCH, BAD_STATE, BAD_MAPPING = 45, 47, 48, 49
 NOT_AUTHORIZED, NOT_ATTEMPTED, UNKNOWN_TOPIC, FENCED = 53, 55, 3, 90
-UNSTABLE, ABORTABLE = 88, 120
+UNSTABLE, ABORTABLE, TOPIC_NOT_AUTHORIZED, INVALID_GROUP = 88, 120, 29, 24
 GROUPS = "__consumer_offsets"
 GROUP_PARTITIONS = 50
 BATCHES = 20
@@ -181,6 +181,13 @@ class TransactionsRaw(case.ServerCase):
                          {(topic, 0): NOT_ATTEMPTED, (topic, 7): UNKNOWN_TOPIC})
         self.assertEqual(producer.produce(topic), BAD_STATE)
 
+    def test_internal_topics_are_the_servers(self):
+        topic, producer = self.make_topic(1), self.producer(1)
+        for internal in (GROUPS, "__transaction_state"):
+            self.assertEqual(producer.add({topic: [0], internal: [3]}),
+                             {(topic, 0): NOT_ATTEMPTED, (internal, 3): TOPIC_NOT_AUTHORIZED})
+        self.assertEqual(producer.produce(topic), BAD_STATE)
+
     def test_who_was_fenced_is_told_by_version(self):
         topic, old = self.make_topic(1), self.producer(1)
         self.assertEqual(old.add({topic: [0]}), {(topic, 0): 0})
@@ -238,6 +245,8 @@ class TransactionsRaw(case.ServerCase):
 
     def test_offsets_are_unstable_until_the_end(self):
         topic, producer, group = self.make_topic(1), self.producer(2), self.topic_name("group")
+        for version in (3, 4, 5):
+            self.assertEqual(producer.commit_offset("", topic, 5, version), INVALID_GROUP)
         self.assertEqual(producer.commit_offset(group, topic, 5, 3), BAD_STATE)
         self.assertEqual(producer.commit_offset(group, topic, 5, 4), ABORTABLE)
         self.assertEqual(producer.commit_offset(group, topic, 5, 5), 0)
