@@ -340,6 +340,7 @@ void broker_close(struct broker *broker)
     struct core *core = broker->cores && broker->cores[0].core ? broker->cores[0].core : NULL;
     broker_group_coordinator_close(broker);
     broker_transaction_coordinator_close(broker);
+    broker_share_coordinator_close(broker);
     if (core) {
         broker_quota_close(broker);
         broker_telemetry_close(broker);

@@ -149,7 +149,8 @@ enum err broker_cursor_lock(struct cursor *cursor, struct cursor_lock *lock)
     tidy(cursor);
     first = MAX(first, cursor->start);
     int64_t limit = cursor->start + cursor->window_max;
-    int64_t fresh = lock->count_max < INT64_MAX - first ? first + lock->count_max : INT64_MAX;
+    int64_t fresh = MAX(first, cursor->end);
+    fresh = lock->count_max < INT64_MAX - fresh ? fresh + lock->count_max : INT64_MAX;
     extend(cursor, MIN(MIN(lock->next, limit), fresh), CURSOR_FREE);
     int64_t next = MIN(lock->next, cursor->end);
     int64_t left = lock->count_max;

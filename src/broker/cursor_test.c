@@ -86,8 +86,11 @@ static void step_lock(struct model *model)
     int64_t first = broker_cursor_wanted(&model->cursor, model->start);
     if (first < 0)
         return;
+    int64_t wanted = first;
     first += pick(model, 4) == 0 ? pick(model, 5) : 0;
-    int64_t next = MIN(first + 1 + pick(model, 20), (int64_t)OFFSETS);
+    if (first == wanted)
+        first = MAX(first - pick(model, 8), (int64_t)0); /* the batch that has it */
+    int64_t next = MIN(MAX(first, wanted) + 1 + pick(model, 20), (int64_t)OFFSETS);
     struct cursor_lock lock = {.owner = 1 + (uint64_t)pick(model, OWNERS),
                                .deadline_ms = model->now_ms + 1 + pick(model, 50),
                                .first = first,
@@ -101,7 +104,8 @@ static void step_lock(struct model *model)
     for (; model->end < first; model->end++)
         model->places[model->end].state = CURSOR_DEAD;
     model_front(model);
-    int64_t room = MIN(MIN(next, model->start + WINDOW), first + lock.count_max);
+    first = MAX(first, model->start);
+    int64_t room = MIN(MIN(next, model->start + WINDOW), MAX(first, model->end) + lock.count_max);
     model->end = MAX(model->end, room);
     int64_t left = lock.count_max;
     for (int64_t i = first; i < MIN(next, model->end) && left > 0; i++) {
@@ -114,6 +118,8 @@ static void step_lock(struct model *model)
     }
     assert_int_equal(lock.count, lock.count_max - left);
     assert_int_equal(told, lock.count);
+    if (first <= wanted)
+        assert_true(lock.count > 0); /* what was wanted can be had */
 }
 
 static void step_acknowledge(struct model *model)

@@ -310,6 +310,7 @@ struct broker {
     void *drain_arg;
     struct groups *groups; /* core 0: group_coordinator.c; NULL until the first call */
     struct transaction_ids *transactions; /* the same: transaction_coordinator.c */
+    struct shares *shares;                /* the same: share_coordinator.c */
     struct telemetry *telemetry;          /* core 0: telemetry_push.c; NULL until the first push */
     /* space */
     char *data_dir;
@@ -332,6 +333,8 @@ void broker_group_coordinator_close(struct broker *broker);
 void broker_transaction_coordinator_open(struct broker *broker);
 /* Frees all transactions when the reactor has stopped. */
 void broker_transaction_coordinator_close(struct broker *broker);
+/* Frees all share groups when the reactor has stopped. */
+void broker_share_coordinator_close(struct broker *broker);
 /* An append of this core is over, or a change: does the drain go on? */
 void broker_drain_look(struct core *core);
 void broker_space_measure(struct broker *broker);

@@ -7,6 +7,7 @@
 #include "base/endian.h"
 #include "kafka/handlers.h"
 #include "kafka/quota.h"
+#include "kafka/share.h"
 #include "kafka/state.h"
 
 #define KAFKA_LENGTH_SIZE 4
@@ -32,6 +33,7 @@ struct kafka_conn {
     uint64_t began_ns; /* the handler at work */
     struct broker_quota_client quota;
     struct kafka_software software;
+    struct share_gone *share; /* NULL: no share session was ever begun */
 };
 
 struct kafka *kafka_conn_kafka(const struct kafka_conn *conn)
@@ -57,6 +59,13 @@ struct broker_quota_client *kafka_conn_quota(struct kafka_conn *conn)
 struct kafka_software *kafka_conn_software(struct kafka_conn *conn)
 {
     return &conn->software;
+}
+
+struct share_gone *kafka_conn_share(struct kafka_conn *conn)
+{
+    if (!conn->share && (conn->share = calloc(1, sizeof(*conn->share))) != NULL)
+        conn->share->client = core_random(conn_core(conn->conn));
+    return conn->share;
 }
 
 uint64_t kafka_conn_began_ns(const struct kafka_conn *conn)
@@ -278,6 +287,8 @@ static void kafka_conn_closed(struct conn *conn, enum conn_close_reason reason)
         return;
     core_timer_cancel(conn_core(conn), &state->timer);
     broker_quota_client_deinit(conn_core(conn), &state->quota);
+    if (state->share)
+        kafka_share_gone(conn_core(conn), state->share);
     struct list orphans;
     list_init(&orphans);
     list_splice_back(&orphans, &state->requests);

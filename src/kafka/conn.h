@@ -24,6 +24,11 @@ struct broker_quota_client *kafka_conn_quota(struct kafka_conn *conn);
 /* Since when the handler at work has been running; 0: none is, or nobody asks. */
 uint64_t kafka_conn_began_ns(const struct kafka_conn *conn);
 
+/* What ends its share sessions when it goes, made when first asked for; its client is a number that
+ * no other connection has. NULL: out of memory. */
+struct share_gone;
+struct share_gone *kafka_conn_share(struct kafka_conn *conn);
+
 /* Longer names of software are not kept. */
 #define KAFKA_SOFTWARE_SIZE_MAX 64
 /* What the client said that it is, in ApiVersions; empty when it did not. */

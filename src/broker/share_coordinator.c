@@ -1,0 +1,240 @@
+// Where share groups live: finds or makes the topic of their state and reads it back.
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+
+#include "broker/share_state.h"
+
+#define NS_PER_MS           UINT64_C(1000000)
+#define TEXT_OF(number)     #number
+#define NUMBER_TEXT(number) TEXT_OF(number)
+#define SEGMENT_TEXT        NUMBER_TEXT(SHARE_SEGMENT_SIZE)
+
+static void load_next(struct shares *shares);
+
+int64_t broker_share_coordinator_now_ms(const struct shares *shares)
+{
+    return (int64_t)(core_now_ns(shares->core) / NS_PER_MS);
+}
+
+struct shares *broker_share_coordinator(struct core *core)
+{
+    struct broker *broker = broker_of(core);
+    CHECK(core_id(core) == 0);
+    if (broker->shares)
+        return broker->shares;
+    struct shares *shares = calloc(1, sizeof(*shares));
+    if (!shares)
+        return NULL;
+    shares->broker = broker;
+    shares->core = core;
+    shares->budget = reactor_budget(core_reactor(core));
+    map_init(&shares->by_id, core_random(core));
+    list_init(&shares->groups);
+    list_init(&shares->parked);
+    list_init(&shares->calls);
+    broker->shares = shares;
+    return shares;
+}
+
+static void group_free(struct share_group *group)
+{
+    struct shares *shares = group->shares;
+    list_for_each_safe (node, following, &group->sessions)
+        broker_share_session_free(group, LIST_ENTRY(node, struct share_session, node));
+    list_for_each_safe (node, following, &group->cursors)
+        broker_share_cursor_free(LIST_ENTRY(node, struct share_cursor, node));
+    broker_share_group_free(group);
+    core_timer_cancel(shares->core, &group->timer);
+    map_remove(&shares->by_id, group->id);
+    list_remove(&group->node);
+    budget_release(shares->budget, sizeof(*group) + group->id.size);
+    free(group);
+}
+
+void broker_share_coordinator_close(struct broker *broker)
+{
+    struct shares *shares = broker->shares;
+    if (!shares)
+        return;
+    list_for_each_safe (node, following, &shares->groups)
+        group_free(LIST_ENTRY(node, struct share_group, node));
+    if (shares->topic)
+        broker_topic_unref(shares->topic);
+    map_deinit(&shares->by_id);
+    free(shares);
+    broker->shares = NULL;
+}
+
+struct share_group *broker_share_coordinator_group(struct shares *shares, struct slice id,
+                                                   bool create)
+{
+    struct share_group *group = map_get(&shares->by_id, id);
+    if (group || !create)
+        return group;
+    size_t size = sizeof(*group) + id.size;
+    if (!budget_charge(shares->budget, size))
+        return NULL;
+    group = calloc(1, size);
+    if (!group) {
+        budget_release(shares->budget, size);
+        return NULL;
+    }
+    memcpy(group + 1, id.data, id.size);
+    group->id = slice_make(group + 1, id.size);
+    group->shares = shares;
+    list_init(&group->cursors);
+    list_init(&group->sessions);
+    list_init(&group->members);
+    core_timer_init(&group->timer, broker_share_group_timer);
+    if (!map_put(&shares->by_id, group->id, group, NULL)) {
+        budget_release(shares->budget, size);
+        free(group);
+        return NULL;
+    }
+    list_push_back(&shares->groups, &group->node);
+    return group;
+}
+
+void broker_share_coordinator_tidy(struct share_group *group)
+{
+    if (list_empty(&group->cursors) && list_empty(&group->sessions) && group->member_count == 0)
+        group_free(group);
+}
+
+/* --- waiting for state --- */
+
+static void parked_end(struct shares *shares, enum err err)
+{
+    struct list here;
+    struct list *node;
+    list_init(&here);
+    list_splice_back(&here, &shares->parked);
+    shares->parked_count = 0;
+    while ((node = list_pop_front(&here)) != NULL) {
+        struct broker_call *call = LIST_ENTRY(node, struct broker_call, node);
+        if (err)
+            broker_call_finish(shares->core, call, err);
+        else
+            call->serve(shares->core, call);
+    }
+}
+
+static enum err load_record(struct replay *replay, const struct batch_header *header,
+                            const struct record *record)
+{
+    struct shares *shares = CONTAINER_OF(replay, struct shares, replay);
+    struct share_record_key key;
+    enum err err = broker_share_record_read_key(record->key, &key);
+    if (err)
+        return err;
+    struct share_group *group =
+        broker_share_coordinator_group(shares, key.group_id, record->value.data != NULL);
+    struct share_cursor *cursor =
+        group ? broker_share_cursor_get(group, &key.topic_id, key.index, record->value.data != NULL)
+              : NULL;
+    if (record->value.data)
+        return cursor ? broker_share_cursor_restore(cursor, record->value) : ERR_NO_MEMORY;
+    if (cursor)
+        broker_share_cursor_free(cursor);
+    if (group)
+        broker_share_coordinator_tidy(group);
+    return ERR_OK;
+}
+
+static void load_done(struct replay *replay, enum err err)
+{
+    struct shares *shares = CONTAINER_OF(replay, struct shares, replay);
+    if (!err) {
+        shares->loading++;
+        load_next(shares);
+        return;
+    }
+    log_error(core_logger(shares->core), "broker",
+              "the state of share groups cannot be read: %s partition=%u", err_text(err),
+              shares->loading);
+    list_for_each_safe (node, following, &shares->groups)
+        group_free(LIST_ENTRY(node, struct share_group, node));
+    shares->is_loading = false;
+    shares->loading = 0; /* the next call tries again */
+    parked_end(shares, ERR_LOADING);
+}
+
+static void load_next(struct shares *shares)
+{
+    shares->is_loading = true;
+    if (shares->loading == shares->topic->partition_count) {
+        shares->is_loading = false;
+        shares->is_loaded = true;
+        parked_end(shares, ERR_OK);
+        return;
+    }
+    shares->replay = (struct replay){.core = shares->core,
+                                     .topic = shares->topic,
+                                     .partition = (int32_t)shares->loading,
+                                     .batch_size_max = SHARE_BATCH_SIZE_MAX,
+                                     .record = load_record,
+                                     .done = load_done};
+    broker_replay_start(&shares->replay);
+}
+
+/* --- the topic --- */
+
+static void topic_created(struct broker_call *call)
+{
+    struct shares *shares = CONTAINER_OF(call, struct shares, create.call);
+    enum err err = call->err == ERR_EXISTS ? ERR_OK : call->err;
+    shares->is_creating = false;
+    if (err)
+        log_error(core_logger(shares->core), "broker", "cannot make " SHARE_TOPIC ": %s %s",
+                  err_text(err), call->diag.text);
+    parked_end(shares, err);
+}
+
+static void topic_create(struct shares *shares)
+{
+    static const struct broker_setting_pair settings[] = {
+        {SLICE_LITERAL("cleanup.policy"), SLICE_LITERAL("compact")},
+        {SLICE_LITERAL("retention.ms"), SLICE_LITERAL("-1")},
+        {SLICE_LITERAL("retention.bytes"), SLICE_LITERAL("-1")},
+        {SLICE_LITERAL("segment.bytes"), SLICE_LITERAL(SEGMENT_TEXT)},
+    };
+    shares->is_creating = true;
+    shares->create = (struct broker_topic_create){
+        .call.done = topic_created,
+        .name = SLICE_LITERAL(SHARE_TOPIC),
+        .partition_count =
+            broker_settings_now(shares->core)->share_coordinator_state_topic_num_partitions,
+        .replication_factor = -1,
+        .settings = settings,
+        .setting_count = COUNT_OF(settings),
+        .internal = true};
+    broker_topic_create(shares->core, &shares->create);
+}
+
+bool broker_share_coordinator_enter(struct core *core, struct broker_call *call)
+{
+    struct shares *shares = broker_share_coordinator(core);
+    if (!shares) {
+        broker_call_finish(core, call, ERR_NO_MEMORY);
+        return false;
+    }
+    if (shares->is_loaded)
+        return true;
+    if (shares->parked_count >= SHARE_LOAD_CALLS_MAX) {
+        broker_call_finish(core, call, ERR_LOADING);
+        return false;
+    }
+    shares->parked_count++;
+    list_push_back(&shares->parked, &call->node);
+    if (shares->is_creating || shares->is_loading)
+        return false;
+    const struct broker_topic *topic =
+        shares->topic ? shares->topic : broker_topic_find(core, SLICE_LITERAL(SHARE_TOPIC));
+    if (topic && !shares->topic)
+        shares->topic = broker_topic_ref(topic);
+    if (topic)
+        load_next(shares);
+    else
+        topic_create(shares);
+    return false;
+}
