@@ -32,6 +32,9 @@ struct regex {
     uint32_t *stack;
     uint64_t *seen; /* in which round a step was reached */
     uint64_t round;
+    size_t visits;
+    bool is_limited;
+    uint64_t left; /* steps that may be followed yet, if limited */
 };
 
 static enum err emit(struct regex *regex, uint32_t index);
@@ -119,6 +122,9 @@ static enum err emit(struct regex *regex, uint32_t index)
 {
     struct regex_node node = regex->tree.nodes[index];
     enum err err = ERR_OK;
+    /* What comes to few steps may still be walked through often. */
+    if (++regex->visits > REGEX_VISITS_MAX)
+        return ERR_TOO_LARGE;
     switch (node.kind) {
     case REGEX_EMPTY:
         return ERR_OK;
@@ -212,14 +218,34 @@ static bool assertion_holds(enum regex_kind kind, struct slice text, size_t at)
     }
 }
 
+void regex_allow(struct regex *regex, uint64_t steps)
+{
+    uint64_t left = regex->is_limited ? regex->left : 0;
+    regex->left = steps > UINT64_MAX - left ? UINT64_MAX : left + steps;
+    regex->is_limited = true;
+}
+
+bool regex_is_spent(const struct regex *regex)
+{
+    return regex->is_limited && regex->left == 0;
+}
+
+static void spend(struct regex *regex, uint64_t steps)
+{
+    if (regex->is_limited)
+        regex->left -= MIN(regex->left, steps);
+}
+
 /* All steps that can be reached from here without taking a byte. */
 static void ways_follow(struct regex *regex, struct ways *ways, uint32_t from, struct slice text,
                         size_t at)
 {
     size_t depth = 0;
+    uint64_t followed = 0;
     regex->stack[depth++] = from;
     while (depth > 0) {
         uint32_t index = regex->stack[--depth];
+        followed++;
         const struct step *step = &regex->steps[index];
         if (regex->seen[index] == regex->round)
             continue;
@@ -236,6 +262,7 @@ static void ways_follow(struct regex *regex, struct ways *ways, uint32_t from, s
             ways->items[ways->count++] = index;
         }
     }
+    spend(regex, followed);
 }
 
 bool regex_matches(struct regex *regex, struct slice text)
@@ -244,6 +271,9 @@ bool regex_matches(struct regex *regex, struct slice text)
     regex->now.count = 0;
     ways_follow(regex, &regex->now, 0, text, 0);
     for (size_t at = 0; at < text.size && regex->now.count > 0; at++) {
+        spend(regex, regex->now.count);
+        if (regex_is_spent(regex))
+            return false;
         regex->round++;
         regex->next.count = 0;
         for (size_t i = 0; i < regex->now.count; i++) {

@@ -156,13 +156,40 @@ static void nothing_takes_for_ever(void **state)
     regex_delete(regex);
 }
 
+static void work_has_a_limit(void **state)
+{
+    struct regex *regex;
+    struct slice text =
+        SLICE_LITERAL("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    assert_int_equal(regex_new(SLICE_LITERAL("(?:(?:a?){1000}){5}"), &regex, NULL), ERR_OK);
+    assert_true(regex_matches(regex, text));
+    assert_false(regex_is_spent(regex));
+    regex_allow(regex, 10000000);
+    assert_true(regex_matches(regex, text));
+    assert_false(regex_is_spent(regex));
+    for (unsigned i = 0; i < 1000 && regex_matches(regex, text);)
+        i++;
+    assert_true(regex_is_spent(regex));
+    assert_false(regex_matches(regex, text));
+    regex_allow(regex, 10000000);
+    assert_true(regex_matches(regex, text));
+    regex_delete(regex);
+    /* Few steps, but a long way through what is empty, again and again. */
+    static char empties[REGEX_SIZE_MAX];
+    memset(empties, '(', sizeof(empties));
+    for (size_t i = 1; i < sizeof(empties); i += 2)
+        empties[i] = ')';
+    memcpy(empties, "(?:(?:aa", 8);
+    memcpy(empties + sizeof(empties) - 14, "){1000}){9}   ", 14);
+    assert_int_equal(regex_new(slice_make(empties, sizeof(empties)), &regex, NULL), ERR_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_match),
-        cmocka_unit_test(what_is_wrong_is_refused),
-        cmocka_unit_test(limits_hold),
-        cmocka_unit_test(nothing_takes_for_ever),
+        cmocka_unit_test(texts_match),      cmocka_unit_test(what_is_wrong_is_refused),
+        cmocka_unit_test(limits_hold),      cmocka_unit_test(nothing_takes_for_ever),
+        cmocka_unit_test(work_has_a_limit),
     };
     return cmocka_run_group_tests_name("base/regex", tests, NULL, NULL);
 }

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/group_consumer.h"
 
-#include "base/regex.h"
 #include "broker/group_state.h"
 
 void broker_group_consumer_init(struct group_consumer *group, struct consumer_env *env,
@@ -259,8 +258,6 @@ static enum err member_update(struct group_consumer *group, struct consumer_memb
     if (!err)
         err = text_update(group, &member->regex, beat->regex, &regex_changed);
     regex_changed = regex_changed && (had_regex || member->regex.size > 0);
-    if (!err && member->regex.size > 0)
-        err = broker_group_consumer_target_regex(group, member->regex);
     if (err)
         return err;
     if (beat->rebalance_timeout_ms != -1 &&
@@ -389,16 +386,15 @@ static enum err leave(struct group_consumer *group, struct group_beat *beat)
     return err;
 }
 
-static enum err regex_check(const struct group_beat *beat, struct diag *diag)
+/* What it is to read by expression is known before anything is changed. */
+static enum err regex_check(struct group_consumer *group, const struct consumer_member *member,
+                            struct group_beat *beat)
 {
-    struct regex *compiled;
-    if (beat->regex.size == 0)
-        return ERR_OK;
-    enum err err = regex_new(beat->regex, &compiled, diag);
-    if (err)
-        return err == ERR_NO_MEMORY ? err : ERR_REGEX;
-    regex_delete(compiled);
-    return ERR_OK;
+    struct slice text = beat->regex;
+    if (!text.data && member)
+        text = member->regex;
+    return text.size > 0 ? broker_group_consumer_target_regex(group, text, &beat->call.diag)
+                         : ERR_OK;
 }
 
 /* The member is known and may speak. */
@@ -433,7 +429,7 @@ static enum err heartbeat(struct group_consumer *group, struct group_beat *beat,
                    !broker_group_consumer_member_find(group, beat->member_id);
     enum err err = is_full ? ERR_GROUP_FULL : member_look_up(group, beat, owned, &member);
     if (!err)
-        err = regex_check(beat, &beat->call.diag);
+        err = regex_check(group, member, beat);
     if (err)
         return err;
     if (!member) {

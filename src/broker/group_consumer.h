@@ -28,6 +28,10 @@
 #define CONSUMER_MATCH_MS 1000
 /* Regular expressions that a group may have at a time. */
 #define CONSUMER_REGEXES_MAX 1000
+/* Steps that an expression may take to be matched with all topics: some, and more for each byte of
+ * their names. */
+#define CONSUMER_REGEX_STEPS_MAX      10000000
+#define CONSUMER_REGEX_BYTE_STEPS_MAX 32
 
 /* Kinds of records, as in their keys. */
 enum consumer_fact {
@@ -104,6 +108,7 @@ struct consumer_regex {
     struct group_names topics;
     uint64_t generation; /* of the topics that it was matched against */
     bool is_matched;
+    bool is_refused; /* too costly for so many topics; its topics are those of before */
 };
 
 struct group_consumer {
@@ -188,9 +193,9 @@ struct consumer_member *broker_group_consumer_member_owner(const struct group_co
 /* --- group_consumer_target.c: what is to be --- */
 /* Matches every expression of the group again; writes what changed. */
 NODISCARD enum err broker_group_consumer_target_match(struct group_consumer *group);
-/* The expression is good, and matched; ERR_REGEX. */
+/* The expression is good, and matched; ERR_REGEX with words. */
 NODISCARD enum err broker_group_consumer_target_regex(struct group_consumer *group,
-                                                      struct slice text);
+                                                      struct slice text, struct diag *diag);
 /* An expression without topics, in the group; the one that is there, if it is. NULL: no memory. */
 struct consumer_regex *broker_group_consumer_target_regex_new(struct group_consumer *group,
                                                               struct slice text);

@@ -79,18 +79,34 @@ static enum err matches_add(struct matches *matches, struct slice name)
 }
 
 /* The names are those of the view, which lasts for this call. */
-static enum err regex_match(struct group_consumer *group, struct consumer_regex *regex)
+static enum err matches_find(struct consumer_env *env, struct regex *compiled,
+                             struct matches *matches, struct diag *diag)
+{
+    struct consumer_topic topic = {.name = SLICE_NULL};
+    enum err err = ERR_OK;
+    regex_allow(compiled, CONSUMER_REGEX_STEPS_MAX);
+    while (!err && env->topic_after(env, topic.name, &topic)) {
+        regex_allow(compiled, CONSUMER_REGEX_BYTE_STEPS_MAX * topic.name.size);
+        if (regex_matches(compiled, topic.name))
+            err = matches_add(matches, topic.name);
+        if (!err && regex_is_spent(compiled)) {
+            diag_set(diag, "SubscribedTopicRegex takes too long with so many topics.");
+            err = ERR_REGEX;
+        }
+    }
+    return err;
+}
+
+static enum err regex_match(struct group_consumer *group, struct consumer_regex *regex,
+                            struct diag *diag)
 {
     struct consumer_env *env = group->env;
     struct regex *compiled;
-    enum err err = regex_new(regex->text, &compiled, NULL);
+    enum err err = regex_new(regex->text, &compiled, diag);
     if (err)
         return err == ERR_NO_MEMORY ? err : ERR_REGEX;
     struct matches matches = {NULL, 0, 0};
-    struct consumer_topic topic = {.name = SLICE_NULL};
-    while (!err && env->topic_after(env, topic.name, &topic))
-        if (regex_matches(compiled, topic.name))
-            err = matches_add(&matches, topic.name);
+    err = matches_find(env, compiled, &matches, diag);
     struct group_names names = {NULL, 0, 0};
     if (!err)
         err = broker_group_parts_names(env->budget, &names, matches.names, matches.count);
@@ -103,23 +119,33 @@ static enum err regex_match(struct group_consumer *group, struct consumer_regex 
     regex->topics = names;
     regex->generation = env->topics_generation(env);
     regex->is_matched = true;
+    regex->is_refused = false;
     if (!is_same)
         broker_group_consumer_record_regex(group, regex);
     return ERR_OK;
 }
 
-enum err broker_group_consumer_target_regex(struct group_consumer *group, struct slice text)
+enum err broker_group_consumer_target_regex(struct group_consumer *group, struct slice text,
+                                            struct diag *diag)
 {
     struct consumer_regex *regex = regex_find(group, text);
+    bool is_new = !regex;
+    if (regex && regex->is_refused)
+        diag_set(diag, "SubscribedTopicRegex takes too long with so many topics.");
     if (regex && regex->is_matched)
-        return ERR_OK;
+        return regex->is_refused ? ERR_REGEX : ERR_OK;
     size_t count = 0;
     list_for_each (node, &group->regexes)
         count++;
-    if (!regex && count >= CONSUMER_REGEXES_MAX)
+    if (is_new && count >= CONSUMER_REGEXES_MAX) {
+        diag_set(diag, "The group has %d expressions already.", CONSUMER_REGEXES_MAX);
         return ERR_REGEX;
+    }
     regex = broker_group_consumer_target_regex_new(group, text);
-    return regex ? regex_match(group, regex) : ERR_NO_MEMORY;
+    enum err err = regex ? regex_match(group, regex, diag) : ERR_NO_MEMORY;
+    if (err && regex && is_new)
+        regex_free(group, regex);
+    return err;
 }
 
 enum err broker_group_consumer_target_match(struct group_consumer *group)
@@ -128,8 +154,15 @@ enum err broker_group_consumer_target_match(struct group_consumer *group)
     enum err err = ERR_OK;
     list_for_each (node, &group->regexes) {
         struct consumer_regex *regex = LIST_ENTRY(node, struct consumer_regex, node);
-        if (!err && (!regex->is_matched || regex->generation != generation))
-            err = regex_match(group, regex);
+        if (err || (regex->is_matched && regex->generation == generation))
+            continue;
+        err = regex_match(group, regex, NULL);
+        if (err != ERR_REGEX)
+            continue;
+        /* Its members are told with their next heartbeat. */
+        regex->generation = generation;
+        regex->is_matched = regex->is_refused = true;
+        err = ERR_OK;
     }
     return err;
 }

@@ -358,6 +358,54 @@ static void ids_stay_unique(void **state)
     free(model);
 }
 
+/* A member's heartbeat with an expression. */
+static enum err speak_regex(struct world *world, const char *text, int32_t epoch)
+{
+    struct group_beat beat = {.group_id = SLICE_LITERAL("group"),
+                              .member_id = SLICE_LITERAL("m"),
+                              .client_id = SLICE_LITERAL("client"),
+                              .client_host = SLICE_LITERAL("/host"),
+                              .regex = slice_text(text),
+                              .has_held = true,
+                              .member_epoch = epoch,
+                              .rebalance_timeout_ms = REBALANCE_MS};
+    enum err err = broker_group_consumer_heartbeat(&world->group, &beat);
+    broker_group_member_result_free(beat.private);
+    return err;
+}
+
+/* Expressions that cost too much are refused, and hurt nobody who is there. */
+static void costly_expressions_are_refused(void **state)
+{
+    static const char costly[] = "(?:(?:t?o?p?i?c?-?0?a?){100}){12}";
+    struct world *world = calloc(1, sizeof(*world));
+    assert_non_null(world);
+    world_init(world, 8);
+    for (size_t i = 0; i < WORLD_TOPICS; i++)
+        world_topic_set(world, i, 1);
+    assert_int_equal(speak_regex(world, "topic-[0-3]", 0), ERR_OK);
+    int32_t epoch = world->group.epoch;
+    world->topic_repeats = 1000; /* so many times are they there */
+    assert_int_equal(speak_regex(world, costly, epoch), ERR_REGEX);
+    assert_int_equal(speak_regex(world, "(", epoch), ERR_REGEX);
+    assert_false(world->group.is_broken);
+    assert_int_equal(world->group.epoch, epoch);
+    /* One that was cheap enough becomes too costly: its members hear of it, and live. */
+    world->topic_repeats = 0;
+    assert_int_equal(speak_regex(world, costly, epoch), ERR_OK);
+    epoch = world->group.epoch;
+    world->topic_repeats = 1000;
+    world_topic_set(world, 1, 2);
+    world->env.now_ms += CONSUMER_MATCH_MS;
+    assert_int_equal(speak_regex(world, costly, epoch), ERR_OK); /* the last that worked */
+    epoch = world->group.epoch;
+    assert_int_equal(speak_regex(world, costly, epoch), ERR_REGEX);
+    assert_false(world->group.is_broken);
+    assert_int_equal(speak_regex(world, "topic-.*", epoch), ERR_OK);
+    world_deinit(world);
+    free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +413,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_written_breaks_it),
         cmocka_unit_test(rest_costs_nothing),
         cmocka_unit_test(ids_stay_unique),
+        cmocka_unit_test(costly_expressions_are_refused),
     };
     return cmocka_run_group_tests_name("broker/group_consumer", tests, NULL, NULL);
 }
