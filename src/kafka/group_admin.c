@@ -24,6 +24,7 @@ struct describe_state {
     struct kafka_describe_groups_response response;
     struct describe_part *parts;
     size_t part_count;
+    size_t next; /* to be asked for */
     size_t pending;
 };
 
@@ -67,6 +68,24 @@ static void describe_unknown(struct describe_part *part)
         diag->text[0] ? slice_text(diag->text) : SLICE_LITERAL("there is no such group");
 }
 
+/* Nobody knows before how much there is to tell: it is charged when it is there, and the answer
+ * that it is encoded to with it. */
+static enum err describe_charge(struct describe_part *part)
+{
+    if (kafka_request_charge(part->request, 2 * part->describe.arena.size_total))
+        return ERR_OK;
+    arena_deinit(&part->describe.arena);
+    part->out->members_count = 0;
+    return ERR_NO_MEMORY;
+}
+
+static void describe_next(struct kafka_request *request)
+{
+    struct describe_state *state = request->state;
+    if (state->next < state->part_count)
+        broker_group_describe(request->core, &state->parts[state->next++].describe);
+}
+
 static void describe_done(struct broker_call *call)
 {
     struct describe_part *part = CONTAINER_OF(call, struct describe_part, describe.call);
@@ -75,6 +94,8 @@ static void describe_done(struct broker_call *call)
     enum err err = call->err;
     if (!err)
         err = describe_members(part);
+    if (!err)
+        err = describe_charge(part);
     if (!err) {
         out->group_state = slice_text(part->describe.state);
         out->protocol_type = kafka_group_text(part->describe.protocol_type);
@@ -86,6 +107,7 @@ static void describe_done(struct broker_call *call)
         out->error_code = kafka_group_error(err);
     if (!out->error_code && state->asked.include_authorized_operations)
         out->authorized_operations = KAFKA_OPERATIONS_GROUP;
+    describe_next(part->request);
     if (--state->pending == 0)
         kafka_request_answer(part->request, describe_groups, &state->response);
 }
@@ -120,10 +142,12 @@ void kafka_group_describe_handle(struct kafka_request *request)
         part->describe.group_id = state->asked.groups[i];
         arena_init(&part->describe.arena, ADMIN_ARENA_SIZE_MAX);
     }
-    if (count == 0)
+    if (count == 0) {
         kafka_request_answer(request, describe_groups, response);
-    for (size_t i = 0; i < count; i++)
-        broker_group_describe(request->core, &state->parts[i].describe);
+        return;
+    }
+    for (size_t i = 0; i < KAFKA_DESCRIBE_AT_ONCE; i++)
+        describe_next(request);
 }
 
 /* --- ListGroups --- */

@@ -143,6 +143,7 @@ struct describe_state {
     struct kafka_consumer_group_describe_response response;
     struct describe_part *parts;
     size_t part_count;
+    size_t next; /* to be asked for */
     size_t pending;
 };
 
@@ -230,12 +231,32 @@ static void describe_fail(struct describe_part *part, enum err err)
     out->error_message = slice_text(part->describe.call.diag.text);
 }
 
+/* Nobody knows before how much there is to tell: it is charged when it is there, and the answer
+ * that it is encoded to with it. */
+static enum err describe_charge(struct describe_part *part)
+{
+    if (kafka_request_charge(part->request, 2 * part->describe.arena.size_total))
+        return ERR_OK;
+    arena_deinit(&part->describe.arena);
+    part->out->members_count = 0;
+    return ERR_NO_MEMORY;
+}
+
+static void describe_next(struct kafka_request *request)
+{
+    struct describe_state *state = request->state;
+    if (state->next < state->part_count)
+        broker_group_beat_describe(request->core, &state->parts[state->next++].describe);
+}
+
 static void describe_done(struct broker_call *call)
 {
     struct describe_part *part = CONTAINER_OF(call, struct describe_part, describe.call);
     struct describe_state *state = part->request->state;
     struct kafka_consumer_group_describe_response_group *out = part->out;
     enum err err = call->err ? call->err : describe_members(part);
+    if (!err)
+        err = describe_charge(part);
     if (err) {
         describe_fail(part, err);
     } else {
@@ -246,6 +267,7 @@ static void describe_done(struct broker_call *call)
         if (state->asked.include_authorized_operations)
             out->authorized_operations = KAFKA_OPERATIONS_GROUP;
     }
+    describe_next(part->request);
     if (--state->pending == 0)
         kafka_request_answer(part->request, consumer_group_describe, &state->response);
 }
@@ -279,8 +301,10 @@ void kafka_group_next_describe_handle(struct kafka_request *request)
         part->describe.group_id = state->asked.group_ids[i];
         arena_init(&part->describe.arena, DESCRIBE_ARENA_SIZE_MAX);
     }
-    if (count == 0)
+    if (count == 0) {
         kafka_request_answer(request, consumer_group_describe, response);
-    for (size_t i = 0; i < count; i++)
-        broker_group_beat_describe(request->core, &state->parts[i].describe);
+        return;
+    }
+    for (size_t i = 0; i < KAFKA_DESCRIBE_AT_ONCE; i++)
+        describe_next(request);
 }

@@ -143,6 +143,52 @@ static void request_finish(struct kafka_request *request)
         kafka_request_free(request);
 }
 
+/* Arrays that are decoded, and those made for them, are a multiple of what the peer sent: they ask
+ * the budget. Between these two the arena takes no more than is left of it. */
+static void arena_bound(struct kafka_request *request)
+{
+    const struct budget *budget = reactor_budget(core_reactor(request->core));
+    size_t used = budget_used(budget);
+    size_t left = used < budget->size_max ? budget->size_max - used : 0;
+    size_t size_max = KAFKA_ARENA_FREE_SIZE + request->arena_charged + left;
+    request->arena.size_max = MAX(MIN(size_max, KAFKA_ARENA_SIZE_MAX), request->arena.size_total);
+}
+
+/* What the arena has taken beyond what is charged. */
+static size_t arena_due(const struct kafka_request *request)
+{
+    size_t charged = KAFKA_ARENA_FREE_SIZE + request->arena_charged;
+    return request->arena.size_total > charged ? request->arena.size_total - charged : 0;
+}
+
+static bool arena_charge(struct kafka_request *request)
+{
+    size_t size = arena_due(request);
+    request->arena.size_max = KAFKA_ARENA_SIZE_MAX;
+    if (size > 0 && !kafka_request_charge(request, size))
+        return false;
+    request->arena_charged += size;
+    return true;
+}
+
+/* An answer to what has been done must go out; the structs that it is made of were charged. */
+static void arena_note(struct kafka_request *request)
+{
+    size_t size = arena_due(request);
+    if (size > 0)
+        budget_charge_always(reactor_budget(core_reactor(request->core)), size);
+    request->arena_charged += size;
+    request->charged += size;
+}
+
+bool kafka_request_charge(struct kafka_request *request, size_t size)
+{
+    if (!budget_charge(reactor_budget(core_reactor(request->core)), size))
+        return false;
+    request->charged += size;
+    return true;
+}
+
 void kafka_request_answer_version(struct kafka_request *request, kafka_encode_fn encode,
                                   const void *response, int16_t version)
 {
@@ -154,6 +200,7 @@ void kafka_request_answer_version(struct kafka_request *request, kafka_encode_fn
     size_t gap_count = w.gap_count;
     uint8_t *bytes = arena_alloc(&request->arena, size);
     struct wire_gap *gaps = arena_alloc_array(&request->arena, gap_count, sizeof(*gaps));
+    arena_note(request);
     if (w.error || !bytes || !gaps) {
         kafka_request_reject(request, w.error ? w.error : ERR_NO_MEMORY,
                              "cannot encode the answer");
@@ -208,34 +255,20 @@ void kafka_request_reject(struct kafka_request *request, enum err err, const cha
 
 void *kafka_request_alloc(struct kafka_request *request, size_t count, size_t size)
 {
+    arena_bound(request);
     void *memory = arena_alloc_array(&request->arena, count, size);
+    if (!arena_charge(request))
+        memory = NULL;
     if (!memory)
         kafka_request_reject(request, ERR_NO_MEMORY, "request needs too much memory");
     return memory;
 }
 
-/* Decoded arrays are a multiple of what the peer sent, so they ask the budget. */
-static bool decode_charge(struct kafka_request *request)
-{
-    if (request->arena.size_total <= KAFKA_ARENA_FREE_SIZE)
-        return true;
-    size_t size = request->arena.size_total - KAFKA_ARENA_FREE_SIZE;
-    if (!budget_charge(reactor_budget(core_reactor(request->core)), size))
-        return false;
-    request->charged = size;
-    return true;
-}
-
 bool kafka_request_decode_with(struct kafka_request *request, kafka_decode_fn decode, void *out)
 {
-    struct budget *budget = reactor_budget(core_reactor(request->core));
-    size_t used = budget_used(budget);
-    size_t left = used < budget->size_max ? budget->size_max - used : 0;
-    request->arena.size_max = MIN(left + KAFKA_ARENA_FREE_SIZE, KAFKA_ARENA_SIZE_MAX);
-    request->arena.size_max = MAX(request->arena.size_max, request->arena.size_total);
+    arena_bound(request);
     enum err err = decode(request->frame.body, request->version, &request->arena, out);
-    request->arena.size_max = KAFKA_ARENA_SIZE_MAX;
-    if (!err && !decode_charge(request))
+    if (!arena_charge(request) && !err)
         err = ERR_NO_MEMORY;
     if (err)
         kafka_request_reject(request, err, "malformed request");

@@ -7,6 +7,9 @@
 #include "reactor/conn.h"
 #include "wire/kafka_frame.h"
 
+/* So many things are looked up at once for a request that asks for many. */
+#define KAFKA_DESCRIBE_AT_ONCE 32
+
 struct kafka_conn;
 
 /* Lives on its connection's core from the arrival of the frame until the answer is queued (or, when
@@ -30,7 +33,8 @@ struct kafka_request {
     /* The connection is gone: stop waiting; the handler still answers. May be NULL. */
     void (*cancel)(struct kafka_request *request);
     /* the conversation's */
-    size_t charged; /* of the budget */
+    size_t charged;       /* of the budget */
+    size_t arena_charged; /* of that, for the arena */
     bool cancelled;
     bool answered;
     bool silent; /* no response (acks=0) */
@@ -87,3 +91,5 @@ void kafka_request_reject(struct kafka_request *request, enum err err, const cha
 /* Zeroed memory from the request's arena; when there is none the request is rejected and NULL
  * returned: the handler just returns. */
 void *kafka_request_alloc(struct kafka_request *request, size_t count, size_t size);
+/* Takes so much of the budget until the request goes. False: there is not so much left. */
+NODISCARD bool kafka_request_charge(struct kafka_request *request, size_t size);

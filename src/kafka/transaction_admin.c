@@ -10,6 +10,10 @@
 #include "wire/kafka_describe_transactions.h"
 #include "wire/kafka_list_transactions.h"
 
+/* Steps that a pattern may take to be matched with all ids: some, and more for each byte of them.
+ */
+#define LIST_STEPS_MAX      10000000
+#define LIST_BYTE_STEPS_MAX 32
 /* What one answer may take of memory. */
 #define ADMIN_ARENA_SIZE_MAX ((size_t)256 << 20)
 
@@ -25,6 +29,7 @@ struct describe_state {
     struct kafka_describe_transactions_response response;
     struct describe_part *parts;
     size_t part_count;
+    size_t next; /* to be asked for */
     size_t pending;
 };
 
@@ -68,6 +73,24 @@ static enum err describe_topics(struct describe_part *part)
     return ERR_OK;
 }
 
+/* Nobody knows before how much there is to tell: it is charged when it is there, and the answer
+ * that it is encoded to with it. */
+static enum err describe_charge(struct describe_part *part)
+{
+    if (kafka_request_charge(part->request, 2 * part->describe.arena.size_total))
+        return ERR_OK;
+    arena_deinit(&part->describe.arena);
+    part->out->topics_count = 0;
+    return ERR_NO_MEMORY;
+}
+
+static void describe_next(struct kafka_request *request)
+{
+    struct describe_state *state = request->state;
+    if (state->next < state->part_count)
+        broker_transaction_describe(request->core, &state->parts[state->next++].describe);
+}
+
 static void describe_done(struct broker_call *call)
 {
     struct describe_part *part = CONTAINER_OF(call, struct describe_part, describe.of.call);
@@ -77,6 +100,8 @@ static void describe_done(struct broker_call *call)
     enum err err = call->err;
     if (!err)
         err = describe_topics(part);
+    if (!err)
+        err = describe_charge(part);
     if (err) {
         out->error_code = err == ERR_NOT_FOUND ? KAFKA_TRANSACTIONAL_ID_NOT_FOUND
                                                : kafka_transaction_error(err, true);
@@ -88,6 +113,7 @@ static void describe_done(struct broker_call *call)
         out->producer_id = from->of.producer_id;
         out->producer_epoch = from->of.epoch;
     }
+    describe_next(part->request);
     if (--state->pending == 0)
         kafka_request_answer(part->request, describe_transactions, &state->response);
 }
@@ -121,10 +147,12 @@ void kafka_transaction_describe_handle(struct kafka_request *request)
         part->describe.of.id = asked.transactional_ids[i];
         arena_init(&part->describe.arena, ADMIN_ARENA_SIZE_MAX);
     }
-    if (count == 0)
+    if (count == 0) {
         kafka_request_answer(request, describe_transactions, response);
-    for (size_t i = 0; i < count; i++)
-        broker_transaction_describe(request->core, &state->parts[i].describe);
+        return;
+    }
+    for (size_t i = 0; i < KAFKA_DESCRIBE_AT_ONCE; i++)
+        describe_next(request);
 }
 
 /* --- ListTransactions --- */
@@ -159,6 +187,14 @@ static bool producer_passes(const struct kafka_list_transactions_request *asked,
     return asked->producer_id_filters_count == 0;
 }
 
+static bool pattern_passes(const struct list_state *state, struct slice id)
+{
+    if (!state->pattern)
+        return true;
+    regex_allow(state->pattern, LIST_BYTE_STEPS_MAX * id.size);
+    return regex_matches(state->pattern, id);
+}
+
 static bool list_passes(const struct list_state *state, const struct transaction_listed *listed)
 {
     const struct kafka_list_transactions_request *asked = &state->asked;
@@ -166,8 +202,7 @@ static bool list_passes(const struct list_state *state, const struct transaction
         asked->duration_filter < 0 ||
         (listed->start_ms >= 0 && state->list.now_ms - listed->start_ms > asked->duration_filter);
     return is_old && state_passes(asked, listed->state) &&
-           producer_passes(asked, listed->producer_id) &&
-           (!state->pattern || regex_matches(state->pattern, listed->id));
+           producer_passes(asked, listed->producer_id) && pattern_passes(state, listed->id);
 }
 
 /* Out of memory: false. */
@@ -203,10 +238,17 @@ static void list_done(struct broker_call *call)
     struct kafka_list_transactions_response response;
     kafka_list_transactions_response_init(&response);
     response.error_code = kafka_transaction_error(call->err, true);
-    if (!call->err && !list_fill(state, &response))
+    if (state->pattern)
+        regex_allow(state->pattern, LIST_STEPS_MAX);
+    if (!call->err && !list_fill(state, &response)) {
         kafka_request_reject(state->request, ERR_NO_MEMORY, "too many transactions to list");
-    else
-        kafka_request_answer(state->request, list_transactions, &response);
+        return;
+    }
+    if (state->pattern && regex_is_spent(state->pattern)) { /* it takes too long with so many ids */
+        response.error_code = KAFKA_INVALID_REGULAR_EXPRESSION;
+        response.transaction_states_count = 0;
+    }
+    kafka_request_answer(state->request, list_transactions, &response);
 }
 
 void kafka_transaction_list_handle(struct kafka_request *request)
