@@ -14,6 +14,8 @@ import unittest
 
 from lib import batch
 from lib import case
+from lib import flex
+from lib import imagine
 from lib import raw
 
 MIB = 1 << 20
@@ -22,6 +24,9 @@ RSS_MAX_BYTES = (MEMORY_MIB + 64) * MIB
 LATENCY_WORST_S = 1.0 * case.SLOWER
 IDLE_COUNT = 5000
 DEADLINE_S = 60 * case.SLOWER
+LIST_TRANSACTIONS = 66
+INVALID_PATTERN = 128
+IMAGINED_ROUNDS = int(os.environ.get("LEAT_ROUNDS", "6"))
 SEED = int(os.environ.get("LEAT_SEED", "7"))
 
 
@@ -184,6 +189,64 @@ class GarbageTest(case.ServerCase):
                 for _ in range(self.dice.randrange(1, 4)):
                     data[self.dice.randrange(4, len(data))] = self.dice.randrange(256)
                 self.throw(bytes(data))
+
+    def test_imagined_requests_of_every_api(self):
+        """Well-formed requests are answered or the connection closed; damaged ones hurt nobody."""
+        names = [self.make_topic() for _ in range(3)] + ["group", "id", "member"]
+        imagination = imagine.Imagination(self.dice, names)
+        for _ in range(IMAGINED_ROUNDS):
+            for key, (low, high) in self.raw().api_versions()[1].items():
+                data = imagination.frame(key, self.dice.randint(low, high))
+                if not data:
+                    continue
+                if key != raw.PRODUCE:  # which may want no answer
+                    self.ask(data)
+                for _ in range(3):
+                    self.throw(imagine.damaged(self.dice, data))
+
+    def ask(self, data):
+        """Sends a request; an answer comes, or the end of the connection."""
+        asked = self.open()
+        api = struct.unpack_from(">hh", data, 4)
+        with contextlib.suppress(ConnectionError):
+            asked.sendall(data)
+            try:
+                asked.recv(65536)
+            except TimeoutError:
+                self.fail(f"no answer to a request of API {api}: {data.hex()}")
+        asked.close()
+
+    def test_small_requests_with_large_answers(self):
+        """What is made for a request counts, not only what it brings; memory: see tearDown."""
+        parts = raw.varint(400000 + 1) + struct.pack(">i", 1) * 400000
+        body = b"\0" + raw.compact_array([raw.compact("nosuch") + parts + b"\0"]) + b"\0"
+        many = [self.open() for _ in range(4)]
+        for each in many:
+            each.sendall(raw.frame(raw.DESCRIBE_PRODUCERS, 0, 1, body))
+        for each in many:
+            with contextlib.suppress(ConnectionError):
+                each.recv(1)
+        group = self.make_topic()
+        with flex.Client(self.server.port, timeout_s=DEADLINE_S) as client:
+            names = [f"{i:0200}" for i in range(2500)]
+            joined = client.heartbeat(group, "m", 0, topics=names, rebalance_ms=1000, owned={})
+            self.assertEqual(joined["code"], 0)
+            self.assertEqual(client.describe(group)["code"], 0)
+            body = flex.array([flex.string(group)] * 2000) + b"\0" + flex.TAGS
+            with contextlib.suppress(ConnectionError, raw.Closed):
+                client.ask(flex.DESCRIBE, 1, body)
+        with flex.Client(self.server.port, timeout_s=DEADLINE_S) as client:
+            self.assertEqual(client.describe(group)["code"], 0)
+
+    def test_patterns_that_take_long(self):
+        with flex.Client(self.server.port, timeout_s=DEADLINE_S) as client:
+            for _ in range(3):
+                name = self.topic_name("a" * 20000)
+                client.call(raw.INIT_PRODUCER_ID, 1, raw.string(name) + struct.pack(">i", 1000))
+            for pattern, code in ((".*", 0), ("(?:(?:a*){1000}){6}", INVALID_PATTERN)):
+                body = b"\1\1" + struct.pack(">q", -1) + flex.string(pattern) + flex.TAGS
+                reader = client.ask(LIST_TRANSACTIONS, 2, body)
+                self.assertEqual(reader.take("ih")[1], code)
 
     def test_unknown_apis_and_versions(self):
         for key, version in ((1000, 0), (-1, 0), (32767, 3), (4, 0), (raw.METADATA, 99),
