@@ -65,6 +65,12 @@ void broker_share_coordinator_close(struct broker *broker)
     broker->shares = NULL;
 }
 
+bool broker_share_coordinator_has(struct core *core, struct slice group_id)
+{
+    const struct shares *shares = broker_of(core)->shares;
+    return shares && map_get(&shares->by_id, group_id) != NULL;
+}
+
 struct share_group *broker_share_coordinator_group(struct shares *shares, struct slice id,
                                                    bool create)
 {

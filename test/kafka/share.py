@@ -9,7 +9,7 @@ from lib import case
 from lib import flex
 
 HEARTBEAT, DESCRIBE, FETCH, ACKNOWLEDGE, METADATA = 76, 77, 78, 79, 3
-UNKNOWN_MEMBER, INVALID_REQUEST, FENCED_EPOCH = 25, 42, 110
+INCONSISTENT_PROTOCOL, UNKNOWN_MEMBER, INVALID_REQUEST, FENCED_EPOCH = 23, 25, 42, 110
 INVALID_STATE, NO_SESSION, INVALID_EPOCH = 121, 122, 123
 GAP, ACCEPT, RELEASE, REJECT, RENEW = range(5)
 LOCK_MS = 1000
@@ -179,6 +179,18 @@ class ShareTest(case.ServerCase):
         self.assertEqual(two.heartbeat(-1)["epoch"], -1)
         alone = one.heartbeat(again["epoch"])
         self.assertEqual([len(p) for p in alone["assignment"].values()], [4])
+
+    def test_a_group_is_of_one_kind(self):
+        share = self.member()
+        self.assertEqual(share.heartbeat(0, [self.topic])["code"], 0)
+        answer = share.client.heartbeat(share.group, "c", 0, topics=[self.topic], owned={},
+                                        rebalance_ms=30000)
+        self.assertEqual(answer["code"], INCONSISTENT_PROTOCOL)
+        other = self.member(group="h")
+        answer = share.client.heartbeat(other.group, "c", 0, topics=[self.topic], owned={},
+                                        rebalance_ms=30000)
+        self.assertEqual(answer["code"], 0)
+        self.assertEqual(other.heartbeat(0, [self.topic])["code"], INCONSISTENT_PROTOCOL)
 
     def test_every_record_is_accepted_once(self):
         members = [self.begin("one"), self.begin("two")]
