@@ -145,9 +145,7 @@ enum err broker_cursor_lock(struct cursor *cursor, struct cursor_lock *lock)
         return err;
     int64_t first = MAX(lock->first, cursor->start);
     if (first > cursor->end)
-        extend(cursor, first, CURSOR_DEAD);
-    tidy(cursor);
-    first = MAX(first, cursor->start);
+        extend(cursor, first, CURSOR_FREE);
     int64_t limit = cursor->start + cursor->window_max;
     int64_t fresh = MAX(first, cursor->end);
     fresh = lock->count_max < INT64_MAX - fresh ? fresh + lock->count_max : INT64_MAX;

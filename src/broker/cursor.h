@@ -63,7 +63,7 @@ struct cursor_lock {
     void *arg;
     int64_t count; /* out */
 };
-/* Locks what is free of the range and within the window; offsets between end and first are dead.
+/* Locks what is free of the range and within the window; offsets between end and first are free.
  * ERR_NO_MEMORY: as it was. */
 NODISCARD enum err broker_cursor_lock(struct cursor *cursor, struct cursor_lock *lock);
 /* What is free there will never be delivered. ERR_NO_MEMORY: as it was. */

@@ -102,8 +102,7 @@ static void step_lock(struct model *model)
         return;
     assert_int_equal(broker_cursor_lock(&model->cursor, &lock), ERR_OK);
     for (; model->end < first; model->end++)
-        model->places[model->end].state = CURSOR_DEAD;
-    model_front(model);
+        model->places[model->end].state = CURSOR_FREE;
     first = MAX(first, model->start);
     int64_t room = MIN(MIN(next, model->start + WINDOW), MAX(first, model->end) + lock.count_max);
     model->end = MAX(model->end, room);

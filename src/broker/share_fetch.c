@@ -253,7 +253,11 @@ static void part_done(struct broker_call *read_call)
     call->is_reading = false;
     cursor->reader = NULL;
     bool is_again = false;
-    if (err == ERR_OUT_OF_RANGE && read->offset < read->log_start) {
+    if (!cursor->is_ready) { /* its state could not be written meanwhile */
+        if (!err)
+            broker_read_release(read);
+        err = ERR_BUSY;
+    } else if (err == ERR_OUT_OF_RANGE && read->offset < read->log_start) {
         err = broker_cursor_trim(&cursor->cursor, read->log_start);
         is_again = !err;
     } else if (err == ERR_CORRUPT && read->store.offset_next > read->offset) {
