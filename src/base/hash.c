@@ -42,6 +42,14 @@ int32_t hash_java_string(struct slice text)
     return (int32_t)hash;
 }
 
+uint32_t hash_java_magnitude(struct slice text)
+{
+    int32_t hash = hash_java_string(text);
+    if (hash == INT32_MIN)
+        return 0;
+    return (uint32_t)(hash < 0 ? -hash : hash);
+}
+
 struct sip {
     uint64_t a, b, c, d;
 };

@@ -9,4 +9,6 @@
 uint32_t hash_murmur2(struct slice bytes);
 /* Java's String.hashCode of the UTF-8 text (UTF-16 units); Kafka places groups with it. */
 int32_t hash_java_string(struct slice text);
+/* The same without its sign, 0 for INT32_MIN: what Kafka divides by a count of partitions. */
+uint32_t hash_java_magnitude(struct slice text);
 uint64_t hash_siphash(const uint64_t key[2], struct slice bytes);

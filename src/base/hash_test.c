@@ -41,6 +41,9 @@ static void test_java_string(void **state)
     assert_int_equal(java("\xf0\x9f\x98\x80"), 0xd83d * 31 + 0xde00);
     assert_int_equal(java("\xff"), 0xfffd);
     assert_int_equal(java("\xe2\x82"), 0xfffd);
+    assert_int_equal(hash_java_magnitude(SLICE_LITERAL("hello")), 99162322);
+    assert_int_equal(hash_java_magnitude(SLICE_LITERAL("og80985-5")), 53985202);
+    assert_int_equal(hash_java_magnitude(SLICE_LITERAL("polygenelubricants")), 0);
 }
 
 /* From the authors' reference: key 00..0f, input 00, 01, 02 ... */

@@ -201,9 +201,7 @@ enum group_way broker_group_coordinator_wait(struct group_partition *partition,
 
 static uint32_t partition_of(struct slice group_id, uint32_t count)
 {
-    int32_t hash = hash_java_string(group_id);
-    /* Kafka's abs: the sign bit is cut off. */
-    return (uint32_t)(hash & INT32_MAX) % count;
+    return hash_java_magnitude(group_id) % count;
 }
 
 enum group_way broker_group_coordinator_enter(struct core *core, struct broker_call *call,

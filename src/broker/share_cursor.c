@@ -258,9 +258,9 @@ static int32_t place_of(const struct share_cursor *cursor)
     uuid_to_text(&cursor->topic_id, id);
     text_add(&text, group->id);
     text_add_format(&text, ":%s:%d", id, cursor->index);
-    int32_t hash = hash_java_string(text_slice(&text));
+    uint32_t hash = hash_java_magnitude(text_slice(&text));
     text_deinit(&text);
-    return (int32_t)((uint32_t)(hash & INT32_MAX) % group->shares->topic->partition_count);
+    return (int32_t)(hash % group->shares->topic->partition_count);
 }
 
 static void cursor_send(struct share_cursor *cursor)

@@ -251,8 +251,7 @@ broker_transaction_coordinator_enter(struct core *core, struct broker_call *call
     struct transaction_ids *transactions = broker_of(core)->transactions;
     if (!transactions->topic)
         return TRANSACTION_GO;
-    /* As Kafka: the hash without its sign. */
-    uint32_t index = (uint32_t)(hash_java_string(id) & INT32_MAX) % transactions->partition_count;
+    uint32_t index = hash_java_magnitude(id) % transactions->partition_count;
     struct transaction_partition *partition = &transactions->partitions[index];
     enum transaction_way way = partition_wait(partition, call);
     if (way == TRANSACTION_GO)

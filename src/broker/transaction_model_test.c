@@ -220,8 +220,7 @@ static void do_offsets(struct model *m, unsigned id, struct actor *actor)
     if (!actor->is_fenced && !actor->is_open)
         open_new(m, actor);
     place = (struct transaction_place){.topic = SLICE_LITERAL("__consumer_offsets"),
-                                       .partition =
-                                           (int32_t)(hash_java_string(id_of(id)) & INT32_MAX) % 2};
+                                       .partition = (int32_t)(hash_java_magnitude(id_of(id)) % 2)};
     enum err err = add(m, actor, &place, false);
     if (!err)
         err = fixture_call(m->f, any_core(m), &commit.call, fixture_commit_fn, &commit);

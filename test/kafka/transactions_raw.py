@@ -36,7 +36,7 @@ def partition_of_group(group):
     number = 0
     for char in group:
         number = (number * 31 + ord(char)) & 0xFFFFFFFF
-    return (number & 0x7FFFFFFF) % GROUP_PARTITIONS
+    return min(number, 2**32 - number) % GROUP_PARTITIONS  # 2**31, whose magnitude is 0, never
 
 
 class Producer:
