@@ -15,6 +15,8 @@
 #define CHECKPOINT_KEY_SIZE     21
 #define LOG_BLOCK_SIZE          4096u
 #define LOG_WRITE_SIZE_MIN      (256u << 10) /* waiting bytes that start write-behind */
+#define LOG_WAITING_SHARE       3            /* what may wait for it, in sizes of the cache */
+#define LOG_WRITE_SIZE_PRESSED  (16u << 10)  /* the same when much waits in all logs */
 #define LOG_COPY_SIZE_MAX       4096u        /* smaller batches are copied to an arena */
 #define LOG_ARENA_SIZE          (64u << 10)
 #define LOG_QUEUE_BYTES_MAX     (64u << 20) /* of all logs of a core, not yet in the journal */
@@ -302,6 +304,7 @@ struct log_core {
     uint64_t cached_bytes;
     uint64_t cached_bytes_max;
     _Atomic uint64_t unwritten_bytes; /* in the journal, to be in segments: core 0 looks too */
+    uint64_t unwritten_bytes_max;     /* from here on logs are written sooner */
     struct core_timer compact_timer;  /* looks for a log to compact */
     struct compact_run *compact;      /* one at a time */
     unsigned job_count;

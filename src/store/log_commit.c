@@ -489,6 +489,17 @@ static void entries_finish(struct store_log *log)
     }
 }
 
+/* Enough waits in this log; or too much in all of them together, for small batches take several
+ * times their size in memory. */
+static bool is_write_due(const struct store_log *log)
+{
+    uint64_t waiting = log->tail.unwritten_bytes;
+    return waiting >= LOG_WRITE_SIZE_MIN ||
+           (waiting >= LOG_WRITE_SIZE_PRESSED &&
+            atomic_load_explicit(&log->home->unwritten_bytes, memory_order_relaxed) >
+                log->home->unwritten_bytes_max);
+}
+
 static void finish_log(struct store_log *log)
 {
     bool is_offline = log->err != ERR_OK && log->durable_told >= 0;
@@ -507,7 +518,7 @@ static void finish_log(struct store_log *log)
         struct store_append *append = LIST_ENTRY(node, struct store_append, node);
         append->done(append);
     }
-    if (log->tail.unwritten_bytes >= LOG_WRITE_SIZE_MIN)
+    if (is_write_due(log))
         tail_write_start(log, false);
     if (!list_empty(&log->queue) || log->checkpoint_state == LOG_CP_CUT)
         log_mark_dirty(log);

@@ -60,11 +60,30 @@ static void queues_end_with_the_budget(void **state)
     log_fixture_free(f);
 }
 
+/* Much that waits in several logs is written before any of them alone has enough. */
+static void waiting_bytes_are_bounded(void **state)
+{
+    struct log_fixture *f = log_fixture_new(1);
+    f->options.cache_size_max_bytes = 20000;
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    struct log_fixture_batch batch = {.count = 1, .size = 1000, .seed = 1};
+    for (unsigned i = 0; i < 300; i++)
+        assert_int_equal(log_fixture_put(f, i % 3, &batch), i / 3);
+    log_fixture_turns(f, 20);
+    uint64_t waiting = 0;
+    for (unsigned i = 0; i < FIXTURE_LOG_COUNT; i++)
+        waiting += f->logs[i]->tail.unwritten_bytes;
+    assert_int_equal(waiting, atomic_load(&f->logs[0]->home->unwritten_bytes));
+    assert_true(waiting <= LOG_WAITING_SHARE * 20000 + 3 * LOG_WRITE_SIZE_PRESSED);
+    log_fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queues_are_charged),
         cmocka_unit_test(queues_end_with_the_budget),
+        cmocka_unit_test(waiting_bytes_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,6 +196,7 @@ static void home_init(struct store *store, unsigned id)
     core_timer_init(&home->retry, retry_tick);
     core_timer_init(&home->idle, idle_tick);
     home->cached_bytes_max = store->options.cache_size_max_bytes / store->core_count;
+    home->unwritten_bytes_max = LOG_WAITING_SHARE * home->cached_bytes_max;
     home->open_max = MAX(8, store->options.open_files_max / store->core_count);
     buf_pool_pressure_set(core_buffers(home->core), tail_cache_pressure, home);
 }

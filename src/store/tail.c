@@ -4,6 +4,9 @@
 
 #include "store/log.h"
 
+#define TAIL_DROP_COUNT     4  /* batches of one log before it is the next one's turn */
+#define TAIL_PRESSURE_SHARE 16 /* part of the cache that goes at least when memory is short */
+
 void tail_init(struct tail *tail)
 {
     *tail = (struct tail){0};
@@ -200,15 +203,20 @@ void tail_unwritten_account(struct store_log *log, uint64_t before)
                               memory_order_relaxed);
 }
 
+/* A few batches of each log in turn: small ones of many logs lie in one arena, which is free only
+ * when all of them have gone. */
 static void tail_cache_shrink(struct log_core *home, uint64_t bytes_max)
 {
     while (home->cached_bytes > bytes_max && !list_empty(&home->cache)) {
         struct store_log *log = LIST_ENTRY(home->cache.next, struct store_log, cache_node);
         uint64_t before = log->tail.cached_bytes;
-        bool is_dropped = tail_drop_front(log);
+        bool is_dropped = true;
+        for (unsigned i = 0; i < TAIL_DROP_COUNT && log->tail.cached_bytes > 0 && is_dropped; i++)
+            is_dropped = tail_drop_front(log);
         home->cached_bytes -= before - log->tail.cached_bytes;
-        if (log->tail.cached_bytes == 0 || !is_dropped)
-            list_remove(&log->cache_node);
+        list_remove(&log->cache_node);
+        if (log->tail.cached_bytes > 0 && is_dropped)
+            list_push_back(&home->cache, &log->cache_node);
     }
 }
 
@@ -221,7 +229,8 @@ void tail_cache_pressure(void *arg, size_t size)
 {
     struct log_core *home = arg;
     log_entries_free(home);
-    tail_cache_shrink(home, home->cached_bytes > size ? home->cached_bytes - size : 0);
+    uint64_t wanted = MAX(size, home->cached_bytes_max / TAIL_PRESSURE_SHARE);
+    tail_cache_shrink(home, home->cached_bytes > wanted ? home->cached_bytes - wanted : 0);
     if (home->cached_bytes > 0)
         return;
     /* what waits for its segment can leave once it is there */
