@@ -197,7 +197,8 @@ static void list_done(struct broker_call *call)
     response.error_code = kafka_group_error(call->err);
     size_t count = call->err ? 0 : state->list.count;
     response.groups = arena_alloc_array(&state->list.arena, count, sizeof(*response.groups));
-    if (!response.groups) {
+    if (!response.groups ||
+        !kafka_request_charge(state->request, 2 * state->list.arena.size_total)) {
         kafka_request_reject(state->request, ERR_NO_MEMORY, "too many groups to list");
         return;
     }

@@ -23,6 +23,7 @@ struct fetch_state {
     struct kafka_offset_fetch_response response;
     struct fetch_part *parts;
     size_t part_count;
+    size_t next; /* to be asked for */
     size_t pending;
 };
 
@@ -227,6 +228,13 @@ static bool all_fill(struct fetch_part *part)
 
 /* --- both --- */
 
+static void fetch_next(struct kafka_request *request)
+{
+    struct fetch_state *state = request->state;
+    if (state->next < state->part_count)
+        broker_group_fetch(request->core, &state->parts[state->next++].fetch);
+}
+
 static void fetch_done(struct broker_call *call)
 {
     struct fetch_part *part = CONTAINER_OF(call, struct fetch_part, fetch.call);
@@ -234,12 +242,19 @@ static void fetch_done(struct broker_call *call)
     int16_t code = kafka_group_error(call->err);
     if (part->fetch.all && !call->err && !all_fill(part))
         code = kafka_group_error(ERR_NO_MEMORY);
+    /* Nobody knows before how much there is: it is charged when it is there, and the answer that it
+     * is encoded to with it. */
+    if (!code && !kafka_request_charge(part->request, 2 * part->fetch.arena.size_total)) {
+        arena_deinit(&part->fetch.arena);
+        code = kafka_group_error(ERR_NO_MEMORY);
+    }
     if (!part->fetch.all)
         asked_fill(part, part->request->version < 2 ? code : KAFKA_NONE);
     if (code && part->request->version >= 2) {
         part->out->error_code = code;
         part->out->topics_count = 0;
     }
+    fetch_next(part->request);
     if (--state->pending == 0)
         fetch_answer(part->request);
 }
@@ -311,8 +326,10 @@ void kafka_group_fetch_handle(struct kafka_request *request)
         if (!fetch_part_prepare(request, i))
             return;
     state->pending = count;
-    if (count == 0)
+    if (count == 0) {
         fetch_answer(request);
-    for (size_t i = 0; i < count; i++)
-        broker_group_fetch(request->core, &state->parts[i].fetch);
+        return;
+    }
+    for (size_t i = 0; i < KAFKA_DESCRIBE_AT_ONCE; i++)
+        fetch_next(request);
 }

@@ -240,7 +240,8 @@ static void list_done(struct broker_call *call)
     response.error_code = kafka_transaction_error(call->err, true);
     if (state->pattern)
         regex_allow(state->pattern, LIST_STEPS_MAX);
-    if (!call->err && !list_fill(state, &response)) {
+    if (!call->err && (!list_fill(state, &response) ||
+                       !kafka_request_charge(state->request, 2 * state->list.arena.size_total))) {
         kafka_request_reject(state->request, ERR_NO_MEMORY, "too many transactions to list");
         return;
     }

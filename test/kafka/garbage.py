@@ -235,6 +235,15 @@ class GarbageTest(case.ServerCase):
             body = flex.array([flex.string(group)] * 2000) + b"\0" + flex.TAGS
             with contextlib.suppress(ConnectionError, raw.Closed):
                 client.ask(flex.DESCRIBE, 1, body)
+        wide = self.make_topic(200)
+        offsets = [struct.pack(">iq", i, 1) + raw.string("m" * 4000) for i in range(200)]
+        commit = (raw.string(group + "-of") + struct.pack(">i", -1) + raw.string("")
+                  + struct.pack(">q", -1) + raw.array([raw.string(wide) + raw.array(offsets)]))
+        self.raw().call(flex.OFFSET_COMMIT, 2, commit)
+        with flex.Client(self.server.port, timeout_s=DEADLINE_S) as client:
+            one = flex.string(group + "-of") + b"\0" + flex.TAGS
+            with contextlib.suppress(ConnectionError, raw.Closed):
+                client.ask(flex.OFFSET_FETCH, 8, flex.array([one] * 1000) + b"\0" + flex.TAGS)
         with flex.Client(self.server.port, timeout_s=DEADLINE_S) as client:
             self.assertEqual(client.describe(group)["code"], 0)
 
