@@ -1,5 +1,5 @@
-// Fuzzes the records of share groups' state: a key, or a value that is read, written and read
-// again. SPDX-License-Identifier: Apache-2.0
+// Fuzzes the records of share groups' state: a key, or a value that comes back when written.
+// SPDX-License-Identifier: Apache-2.0
 #include "broker/share_state.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
