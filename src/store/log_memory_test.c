@@ -65,6 +65,8 @@ static void waiting_bytes_are_bounded(void **state)
 {
     struct log_fixture *f = log_fixture_new(1);
     f->options.cache_size_max_bytes = 20000;
+    f->options.journal_size_max_bytes = 8 << 20;
+    f->options.journal_piece_bytes = 4 << 20; /* no checkpoint comes */
     f->config.segment_size_bytes = 1 << 20;
     assert_int_equal(log_fixture_open(f), ERR_OK);
     struct log_fixture_batch batch = {.count = 1, .size = 1000, .seed = 1};
