@@ -123,30 +123,42 @@ static void mixed_keep(struct assignor *assignor, size_t index)
     }
 }
 
-/* The subscriber of the topic that has least. */
-static int32_t mixed_poorest(const struct assignor *assignor, size_t topic)
+/* Members that read the same topic. */
+struct readers {
+    int32_t *items;
+    size_t count;
+};
+
+static void readers_find(const struct assignor *assignor, size_t topic, struct readers *readers)
 {
-    int32_t poorest = NOBODY;
-    for (size_t i = 0; i < assignor->member_count; i++) {
-        const struct assignor_member *member = &assignor->members[i];
-        if (is_subscribed(member, topic) &&
-            (poorest == NOBODY || member->count < assignor->members[poorest].count))
-            poorest = (int32_t)i;
+    readers->count = 0;
+    for (size_t i = 0; i < assignor->member_count; i++)
+        if (is_subscribed(&assignor->members[i], topic))
+            readers->items[readers->count++] = (int32_t)i;
+}
+
+/* Who of them has least. */
+static int32_t mixed_poorest(const struct assignor *assignor, const struct readers *readers)
+{
+    int32_t poorest = readers->items[0];
+    for (size_t i = 1; i < readers->count; i++) {
+        int32_t reader = readers->items[i];
+        if (assignor->members[reader].count < assignor->members[poorest].count)
+            poorest = reader;
     }
     return poorest;
 }
 
 /* Every move makes the sum of squares smaller, so it ends. */
-static bool mixed_even(struct assignor *assignor)
+static bool mixed_even(struct assignor *assignor, struct readers *readers)
 {
     bool moved = false;
     for (size_t t = 0; t < assignor->topic_count; t++) {
         const struct assignor_topic *topic = &assignor->topics[t];
-        for (uint32_t p = 0; p < topic->partition_count; p++) {
+        readers_find(assignor, t, readers);
+        for (uint32_t p = 0; p < topic->partition_count && readers->count > 0; p++) {
             int32_t *owner = &assignor->owners[topic->base + p];
-            int32_t poorest = mixed_poorest(assignor, t);
-            if (poorest == NOBODY)
-                break;
+            int32_t poorest = mixed_poorest(assignor, readers);
             if (*owner != NOBODY &&
                 assignor->members[*owner].count <= assignor->members[poorest].count + 1)
                 continue;
@@ -206,12 +218,18 @@ static enum err range_run(struct assignor *assignor)
     return ERR_OK;
 }
 
-static void mixed_run(struct assignor *assignor)
+static enum err mixed_run(struct assignor *assignor)
 {
+    struct readers readers = {
+        .items = reallocarray(NULL, assignor->member_count, sizeof(*readers.items))};
+    if (!readers.items)
+        return ERR_NO_MEMORY;
     for (size_t i = 0; i < assignor->member_count; i++)
         mixed_keep(assignor, i);
-    while (mixed_even(assignor)) {
+    while (mixed_even(assignor, &readers)) {
     }
+    free(readers.items);
+    return ERR_OK;
 }
 
 enum err broker_group_assignor_run(struct assignor *assignor)
@@ -237,7 +255,7 @@ enum err broker_group_assignor_run(struct assignor *assignor)
     else if (is_homogeneous(assignor))
         share_out(assignor);
     else
-        mixed_run(assignor);
+        err = mixed_run(assignor);
     if (err) {
         free(assignor->owners);
         assignor->owners = NULL;
