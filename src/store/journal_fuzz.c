@@ -2,10 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
 
-#include "base/crc32c.h"
-#include "base/endian.h"
 #include "os/fake.h"
-#include "store/journal_state.h"
+#include "store/fuzz_fixture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,29 +16,6 @@ static enum err found_entry(void *arg, const struct journal_found *found)
     return ERR_OK;
 }
 
-static void file_write(struct os *os, const char *path, struct slice bytes)
-{
-    int fd = os->ops->open(os, path, OS_OPEN_READ | OS_OPEN_WRITE | OS_OPEN_CREATE);
-    struct iovec part = {(void *)(uintptr_t)bytes.data, bytes.size};
-    CHECK(fd >= 0);
-    if (bytes.size > 0)
-        CHECK(os->ops->pwritev(os, fd, &part, 1, 0) == (ssize_t)bytes.size);
-    os->ops->close(os, fd);
-}
-
-/* What the fuzzer cannot guess: heads get their checksums, and those of the bodies they name. */
-static void repair(uint8_t *bytes, size_t size)
-{
-    for (size_t at = 0; at + JOURNAL_HEAD_SIZE <= size; at += JOURNAL_GROUP_BLOCK) {
-        uint8_t *head = bytes + at;
-        uint64_t room = size - at - JOURNAL_HEAD_SIZE;
-        uint64_t body_size = le64_get(head + 40);
-        if (le32_get(head) == JOURNAL_MAGIC_GROUP && body_size <= room)
-            le32_put(head + 4, crc32c(0, head + JOURNAL_HEAD_SIZE, (size_t)body_size));
-        le32_put(head + 60, crc32c(0, head, 60));
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 3)
@@ -51,14 +26,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(bytes);
     memcpy(bytes, data + 2, size - 2);
     if (mode & 1) {
-        repair(bytes, split);
-        repair(bytes + split, size - 2 - split);
+        fuzz_repair(bytes, split, JOURNAL_MAGIC_GROUP);
+        fuzz_repair(bytes + split, size - 2 - split, JOURNAL_MAGIC_GROUP);
     }
     struct os_fake *fake = os_fake_new(1);
     struct os *os = os_fake_os(fake);
     CHECK(os->ops->mkdir(os, "/j") == 0);
-    file_write(os, "/j/0000000000000001.jnl", slice_make(bytes, split));
-    file_write(os, "/j/0000000000000003.jnl", slice_make(bytes + split, size - 2 - split));
+    fuzz_file_write(os, "/j/0000000000000001.jnl", slice_make(bytes, split));
+    fuzz_file_write(os, "/j/0000000000000003.jnl", slice_make(bytes + split, size - 2 - split));
     uint64_t sum = 0;
     struct journal_replay_result result;
     CHECK(journal_replay(&(struct journal_folder){os, NULL, "/j"}, found_entry, &sum, &result) ==

@@ -5,19 +5,10 @@
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "os/fake.h"
+#include "store/fuzz_fixture.h"
 #include "store/read_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void file_write(struct os *os, const char *path, struct slice bytes)
-{
-    int fd = os->ops->open(os, path, OS_OPEN_READ | OS_OPEN_WRITE | OS_OPEN_CREATE);
-    struct iovec part = {(void *)(uintptr_t)bytes.data, bytes.size};
-    CHECK(fd >= 0);
-    if (bytes.size > 0)
-        CHECK(os->ops->pwritev(os, fd, &part, 1, 0) == (ssize_t)bytes.size);
-    os->ops->close(os, fd);
-}
 
 /* What the fuzzer cannot guess: each batch that the lengths lead to gets its checksum. */
 static void repair(uint8_t *bytes, size_t size)
@@ -76,9 +67,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         repair(bytes, log_size);
     struct os_fake *fake = os_fake_new(1);
     struct os *os = os_fake_os(fake);
-    file_write(os, "/0.log", slice_make(bytes, log_size));
-    file_write(os, "/0.index", slice_make(data + 8 + log_size, offsets_size));
-    file_write(os, "/0.timeindex", slice_make(data + size - times_size, times_size));
+    fuzz_file_write(os, "/0.log", slice_make(bytes, log_size));
+    fuzz_file_write(os, "/0.index", slice_make(data + 8 + log_size, offsets_size));
+    fuzz_file_write(os, "/0.timeindex", slice_make(data + size - times_size, times_size));
     struct read_window window = {.os = os, .fd = os->ops->open(os, "/0.log", OS_OPEN_READ)};
     struct read_scope scope = {.limit = (uint32_t)log_size,
                                .offset_end = be16_get(data + 4),
