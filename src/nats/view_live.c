@@ -20,6 +20,7 @@ struct nats_live {
     struct list starting; /* readers */
     struct list wants;    /* that wait for readers to start */
     uint64_t seq_last;
+    size_t refused; /* partitions that could not be watched, since that was told last */
 };
 
 /* A connection that waits for its subscription to work. */
@@ -147,13 +148,21 @@ static void want_partition(struct nats_live *live, const struct broker_topic *to
         (void)map_remove(&live->readers, slice_make(key, sizeof(key)));
     reader = reader_new(live, topic, partition, key);
     if (!reader) {
-        log_error(live->home->nats->options.logger, "nats",
-                  "topic %.*s partition %d cannot be watched: %s", (int)topic->name.size,
-                  (const char *)topic->name.data, partition, err_text(ERR_NO_MEMORY));
+        live->refused++;
         return;
     }
     reader->offset = offset;
     nats_view_reader_send(live->home, reader);
+}
+
+/* One line, however many there are. */
+static void refused_tell(struct nats_live *live)
+{
+    if (live->refused > 0)
+        log_error(live->home->nats->options.logger, "nats",
+                  "%zu partitions cannot be watched for subscribers: %s", live->refused,
+                  err_text(ERR_NO_MEMORY));
+    live->refused = 0;
 }
 
 static void want_topic(struct nats_live *live, const struct broker_topic *topic,
@@ -210,6 +219,7 @@ static void want_arrives(struct core *core, struct core_message *message)
     struct want *want = CONTAINER_OF(message, struct want, message);
     struct nats_live *live = live_of(core);
     want_filter(live, slice_make(want->filter, want->size));
+    refused_tell(live);
     want->seq = live->seq_last;
     list_push_back(&live->wants, &want->node);
     wants_look(live);
@@ -256,12 +266,14 @@ static void topic_has_grown(void *arg, const struct broker_topic *topic, uint32_
         if (is_bound || is_seen)
             want_partition(live, topic, (int32_t)i, 0);
     }
+    refused_tell(live);
 }
 
 void nats_view_live_rebound(struct nats *nats, const struct broker_topic *topic)
 {
     if (nats_bound_is_wanted(&nats->cores[0], topic))
         want_all_of(nats->live, topic);
+    refused_tell(nats->live);
 }
 
 static void recheck_arrives(struct core *core, struct core_message *message)
