@@ -59,8 +59,7 @@ struct slice kafka_group_client_host(struct kafka_request *request)
 
 enum coordinator_type { COORDINATOR_GROUP, COORDINATOR_TRANSACTION, COORDINATOR_SHARE };
 
-/* Groups and transactions are here; share groups are not implemented, and retrying does not help.
- */
+/* Share partitions have one, too, but only brokers ask for it, and there is just this one. */
 static int16_t coordinator_find(int8_t type, struct slice key, int16_t version)
 {
     return type == COORDINATOR_GROUP || type == COORDINATOR_TRANSACTION ? KAFKA_NONE
@@ -72,7 +71,7 @@ static struct slice coordinator_words(int8_t type)
     if (type == COORDINATOR_GROUP || type == COORDINATOR_TRANSACTION)
         return SLICE_NULL;
     if (type == COORDINATOR_SHARE)
-        return SLICE_LITERAL("share groups are not implemented");
+        return SLICE_LITERAL("the coordinator of share partitions is not for clients");
     return SLICE_LITERAL("unknown type of coordinator");
 }
 
