@@ -48,7 +48,10 @@ static enum err append_check_produced(struct core *core, struct broker_append *a
     const struct batch_header *header = &append->store.header;
     if (append->internal)
         return ERR_OK;
-    if (batch_check_produced(header, &append->call.diag) != ERR_OK)
+    struct batch_header produced = *header;
+    if (append->is_delivered)
+        produced.attributes &= (uint16_t)~BATCH_DELIVERED;
+    if (batch_check_produced(&produced, &append->call.diag) != ERR_OK)
         return ERR_RECORD_INVALID;
     struct slice records = buf_range_slice(append->batch);
     records = slice_make(records.data + BATCH_HEADER_SIZE, records.size - BATCH_HEADER_SIZE);

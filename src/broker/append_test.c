@@ -117,6 +117,20 @@ static void control_and_transactional_batches_are_refused(void **state)
     fixture_free(f);
 }
 
+static void only_the_server_says_that_records_are_delivered(void **state)
+{
+    struct fixture *f = started(NULL, NULL);
+    struct fixture_append a = {.topic = "t"};
+    struct fixture_batch_options options = {1, 10, wall_ms(), BATCH_DELIVERED};
+    assert_int_equal(fixture_append(f, 0, &a, fixture_batch(&options)), ERR_RECORD_INVALID);
+    assert_non_null(strstr(a.append.call.diag.text, "subscribers"));
+    a.append.is_delivered = true;
+    assert_int_equal(fixture_append(f, 0, &a, fixture_batch(&options)), ERR_OK);
+    options.attributes |= BATCH_CONTROL;
+    assert_int_equal(fixture_append(f, 0, &a, fixture_batch(&options)), ERR_RECORD_INVALID);
+    fixture_free(f);
+}
+
 static void the_size_is_bounded(void **state)
 {
     struct buf_range batch = batch_of(1, 1000);
@@ -429,6 +443,7 @@ int main(void)
         cmocka_unit_test(two_batches_are_one_too_many),
         cmocka_unit_test(a_batch_holds_what_it_claims),
         cmocka_unit_test(control_and_transactional_batches_are_refused),
+        cmocka_unit_test(only_the_server_says_that_records_are_delivered),
         cmocka_unit_test(the_size_is_bounded),
         cmocka_unit_test(timestamps_lie_in_the_window),
         cmocka_unit_test(a_compacted_topic_wants_keys),

@@ -175,6 +175,7 @@ struct broker_append {
                  TXN_STATE (a plain batch while the producer's transaction is open here) */
     struct buf_range batch; /* a reference is taken for the time of the call */
     bool internal;       /* from the server itself: control batches and internal topics allowed */
+    bool is_delivered;   /* subscribers have its records already: BATCH_DELIVERED may be set */
     bool is_verified;    /* a transactional batch whose producer's transaction is known to have this
                             partition; without it the first batch of a transaction here is refused
                             with ERR_UNVERIFIED: ask the coordinator, then make the call again */

@@ -267,6 +267,7 @@ void nats_view_publish_flush(struct nats_conn *conn)
     conn->append_size_out += append->size;
     append->append.call.done = append_done;
     append->append.error_record = -1;
+    append->append.is_delivered = append->is_bound;
     broker_append(conn->home->core, append->topic, append->partition, &append->append);
     buf_unref(append->append.batch.buf);
     if ((conn->append_size_out > NATS_VIEW_OUT_SIZE_MAX || conn->appends_out > NATS_VIEW_OUT_MAX) &&

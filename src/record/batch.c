@@ -94,6 +94,8 @@ static const char *produced_attributes_fault(const struct batch_header *header)
         return "the timestamp type LogAppendTime is the server's to set";
     if (header->attributes & BATCH_DELETE_HORIZON)
         return "the delete horizon is the server's to set";
+    if (header->attributes & BATCH_DELIVERED)
+        return "that subscribers have the records is the server's to say";
     return NULL;
 }
 

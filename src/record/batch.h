@@ -73,8 +73,8 @@ NODISCARD enum err batch_header_read(struct slice bytes, struct batch_header *ou
 NODISCARD enum err batch_check(struct slice bytes, struct batch_header *out);
 /* Rules for what a producer sends (beyond batch_check): last_offset_delta == record_count - 1,
  * count >= 1, known codec, none of the bits that are the server's (control, append time, delete
- * horizon), timestamps >= -1, epoch and sequence when there is a producer id, a producer id when
- * transactional. ERR_INVALID, with words in diag (may be NULL). No decompression. */
+ * horizon, delivered), timestamps >= -1, epoch and sequence when there is a producer id, a producer
+ * id when transactional. ERR_INVALID, with words in diag (may be NULL). No decompression. */
 NODISCARD enum err batch_check_produced(const struct batch_header *header, struct diag *diag);
 /* Sets base offset and leader epoch in place; outside the CRC. batch holds a whole header. */
 void batch_stamp(uint8_t *batch, int64_t base_offset, int32_t leader_epoch);

@@ -193,7 +193,7 @@ static void produced_rules(void **state)
     struct sample sample = sample_from_hex(SAMPLE_GZIP);
     struct batch_header good;
     assert_int_equal(batch_check(sample_slice(&sample), &good), ERR_OK);
-    struct batch_header bad[] = {good, good, good, good, good, good, good,
+    struct batch_header bad[] = {good, good, good, good, good, good, good, good,
                                  good, good, good, good, good, good, good};
     bad[0].last_offset_delta = 2;
     bad[1].record_count = 0;
@@ -210,6 +210,7 @@ static void produced_rules(void **state)
     bad[12].base_sequence = -1;
     bad[13].attributes = BATCH_CODEC_NONE;
     bad[13].size = BATCH_HEADER_SIZE + 4 * RECORD_SIZE_MIN - 1;
+    bad[14].attributes |= BATCH_DELIVERED;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct diag diag = {.text = ""};
         assert_int_equal(batch_check_produced(&bad[i], &diag), ERR_INVALID);

@@ -115,6 +115,7 @@ class ExactTest(case.ServerCase):
             "last delta": (batch.build(records(2), now_ms(), last_delta=5),
                            {INVALID_RECORD, CORRUPT}),
             "control": (batch.build(records(1), now_ms(), attributes=32), {INVALID_RECORD}),
+            "delivered": (batch.build(records(1), now_ms(), attributes=0x4000), {INVALID_RECORD}),
             "codec 7": (batch.build(records(1), now_ms(), attributes=7),
                         {INVALID_RECORD, CORRUPT, UNSUPPORTED_CODEC}),
             "cut": (good[:-5], {CORRUPT, INVALID_RECORD}),
