@@ -286,6 +286,15 @@ bool broker_cursor_expire(struct cursor *cursor, int64_t now_ms)
     return is_changed;
 }
 
+int64_t broker_cursor_over(const struct cursor *cursor)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < cursor->run_count; i++)
+        if (is_over(&cursor->runs[i]))
+            count += cursor->runs[i].next - cursor->runs[i].first;
+    return count;
+}
+
 int64_t broker_cursor_deadline_ms(const struct cursor *cursor)
 {
     int64_t deadline_ms = CURSOR_NEVER_MS;

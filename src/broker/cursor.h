@@ -72,7 +72,7 @@ NODISCARD enum err broker_cursor_kill(struct cursor *cursor, int64_t first, int6
 NODISCARD enum err broker_cursor_trim(struct cursor *cursor, int64_t start);
 /* Everything from start on is locked by owner, except what lies before the cursor's start. */
 bool broker_cursor_holds(const struct cursor *cursor, uint64_t owner, int64_t first, int64_t next);
-/* after broker_broker_cursor_holds; deadline_ms is for RENEW. ERR_NO_MEMORY: as it was. */
+/* After broker_cursor_holds; deadline_ms is for RENEW. ERR_NO_MEMORY: as it was. */
 NODISCARD enum err broker_cursor_acknowledge(struct cursor *cursor, int64_t first, int64_t next,
                                              enum cursor_verb verb, int64_t deadline_ms);
 /* The owner has gone: what it holds is free, as if it had not been delivered. True: it held some.
@@ -80,6 +80,8 @@ NODISCARD enum err broker_cursor_acknowledge(struct cursor *cursor, int64_t firs
 bool broker_cursor_release(struct cursor *cursor, uint64_t owner);
 /* Locks that end at now_ms or before. True: there were some. */
 bool broker_cursor_expire(struct cursor *cursor, int64_t now_ms);
+/* Offsets from start on that are over. */
+int64_t broker_cursor_over(const struct cursor *cursor);
 /* When the next lock ends. */
 int64_t broker_cursor_deadline_ms(const struct cursor *cursor);
 /* A run that was written down, in any order; start does not move before broker_cursor_restored.
