@@ -197,9 +197,8 @@ enum err broker_binding_change(struct broker_binding **binding,
 
 /* --- claims ----------------------------------------------------------------------------------- */
 
-static enum err check_view(const struct broker *broker, struct slice filter, struct diag *diag)
+static enum err check_view(struct slice prefix, struct slice filter, struct diag *diag)
 {
-    struct slice prefix = broker->view_prefix;
     if (prefix.data && slice_equal(first_token(filter), prefix))
         return complain(diag, filter, "leads into the subjects of topics themselves");
     return ERR_OK;
@@ -223,19 +222,19 @@ static enum err check_against(const struct binding_claim *claim,
     return ERR_OK;
 }
 
-enum err broker_binding_check(struct core *core, const struct uuid *id,
-                              const struct broker_binding *binding, struct diag *diag)
+enum err broker_binding_check_among(const struct list *claims, struct slice view_prefix,
+                                    const struct uuid *id, const struct broker_binding *binding,
+                                    struct diag *diag)
 {
-    struct owner *owner = broker_owner_of(core);
     size_t total = binding ? binding->count : 0;
     for (size_t i = 0; binding && i < binding->count; i++) {
-        enum err err = check_view(broker_core(core)->broker, binding->filters[i], diag);
+        enum err err = check_view(view_prefix, binding->filters[i], diag);
         if (err)
             return err;
     }
     if (!binding)
         return ERR_OK;
-    list_for_each (node, &owner->bindings) {
+    list_for_each (node, claims) {
         const struct binding_claim *claim = LIST_ENTRY(node, struct binding_claim, node);
         bool is_own = uuid_equal(&claim->id, id);
         enum err err = is_own ? ERR_OK : check_against(claim, binding, diag);
@@ -250,6 +249,13 @@ enum err broker_binding_check(struct core *core, const struct uuid *id,
     return ERR_INVALID;
 }
 
+enum err broker_binding_check(struct core *core, const struct uuid *id,
+                              const struct broker_binding *binding, struct diag *diag)
+{
+    return broker_binding_check_among(&broker_owner_of(core)->bindings,
+                                      broker_core(core)->broker->view_prefix, id, binding, diag);
+}
+
 enum err broker_binding_take(struct core *core, const struct uuid *id,
                              struct broker_binding *binding, struct diag *diag)
 {
@@ -257,8 +263,8 @@ enum err broker_binding_take(struct core *core, const struct uuid *id,
     return err ? err : broker_binding_claim(core, id, binding);
 }
 
-enum err broker_binding_claim(struct core *core, const struct uuid *id,
-                              struct broker_binding *binding)
+enum err broker_binding_claim_among(struct list *claims, const struct uuid *id,
+                                    struct broker_binding *binding)
 {
     if (!binding)
         return ERR_OK;
@@ -267,8 +273,14 @@ enum err broker_binding_claim(struct core *core, const struct uuid *id,
         return ERR_NO_MEMORY;
     claim->id = *id;
     claim->binding = broker_binding_ref(binding);
-    list_push_back(&broker_owner_of(core)->bindings, &claim->node);
+    list_push_back(claims, &claim->node);
     return ERR_OK;
+}
+
+enum err broker_binding_claim(struct core *core, const struct uuid *id,
+                              struct broker_binding *binding)
+{
+    return broker_binding_claim_among(&broker_owner_of(core)->bindings, id, binding);
 }
 
 static void claim_free(struct binding_claim *claim)
@@ -290,10 +302,10 @@ void broker_binding_release(struct core *core, const struct uuid *id,
     }
 }
 
-void broker_binding_free_all(struct broker *broker)
+void broker_binding_free_claims(struct list *claims)
 {
     struct list *node;
-    while ((node = list_first(&broker->owner->bindings)))
+    while ((node = list_first(claims)))
         claim_free(LIST_ENTRY(node, struct binding_claim, node));
 }
 

@@ -45,7 +45,14 @@ NODISCARD enum err broker_binding_take(struct core *core, const struct uuid *id,
 /* Gives back one claim. */
 void broker_binding_release(struct core *core, const struct uuid *id,
                             const struct broker_binding *binding);
-void broker_binding_free_all(struct broker *broker);
+/* The same in any list of claims: a plan's, or core 0's own. */
+NODISCARD enum err broker_binding_check_among(const struct list *claims, struct slice view_prefix,
+                                              const struct uuid *id,
+                                              const struct broker_binding *binding,
+                                              struct diag *diag);
+NODISCARD enum err broker_binding_claim_among(struct list *claims, const struct uuid *id,
+                                              struct broker_binding *binding);
+void broker_binding_free_claims(struct list *claims);
 
 /* Called on this core after its view has changed: before and after are versions of one topic, and
  * one of them at least has a binding; NULL: there is none. One listener a core; NULL: none. */

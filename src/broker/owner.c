@@ -169,7 +169,7 @@ void broker_owner_close(struct broker *broker)
     }
     map_deinit(&owner->locks);
     broker_topic_name_free_all(owner);
-    broker_binding_free_all(broker);
+    broker_binding_free_claims(&owner->bindings);
     free(owner);
     broker->owner = NULL;
 }

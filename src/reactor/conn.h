@@ -76,6 +76,10 @@ struct listener_options {
 NODISCARD enum err listener_open(struct core *core, const struct listener_options *options,
                                  struct listener **out, struct diag *diag);
 void listener_address(const struct listener *listener, struct sockaddr_storage *out);
+/* Clients wait in its backlog until it is released. On core 0, before it has accepted any; what the
+ * kernel said. */
+NODISCARD enum err listener_hold(struct listener *listener);
+NODISCARD enum err listener_release(struct listener *listener);
 /* Accepts no more; its connections live on. On core 0. reactor_close closes those left open. */
 void listener_close(struct listener *listener);
 

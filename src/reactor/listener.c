@@ -73,6 +73,16 @@ void listener_address(const struct listener *listener, struct sockaddr_storage *
     *out = listener->address;
 }
 
+enum err listener_hold(struct listener *listener)
+{
+    return core_watch_set(listener->core, &listener->watch, 0);
+}
+
+enum err listener_release(struct listener *listener)
+{
+    return core_watch_set(listener->core, &listener->watch, EPOLLIN);
+}
+
 void listener_close(struct listener *listener)
 {
     struct core *core = listener->core;

@@ -164,6 +164,20 @@ static void out_of_descriptors_is_survived(void **state)
     app_free(app);
 }
 
+static void who_comes_early_waits_for_a_held_listener(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    assert_int_equal(listener_hold(app->listener), ERR_OK);
+    int fd = client_connect_from(app, 1);
+    for (unsigned i = 0; i < 10; i++)
+        pump(app);
+    assert_int_equal(app->opened, 0);
+    assert_int_equal(listener_release(app->listener), ERR_OK);
+    PUMP_UNTIL(app, app->opened == 1);
+    close(fd);
+    app_free(app);
+}
+
 static void addresses_in_use_are_told(void **state)
 {
     struct app *app = app_new(NULL, 1);
@@ -238,6 +252,7 @@ int main(void)
         cmocka_unit_test(peers_that_do_not_read_are_cut),
         cmocka_unit_test(limits_refuse_connections),
         cmocka_unit_test(out_of_descriptors_is_survived),
+        cmocka_unit_test(who_comes_early_waits_for_a_held_listener),
         cmocka_unit_test(addresses_in_use_are_told),
         cmocka_unit_test(shutdown_drains_every_connection),
         cmocka_unit_test(shutdown_ends_in_time),

@@ -73,7 +73,7 @@ static void reload(void *arg)
             server_reload(program->server, &settings);
         log_info(&program->logger, "server",
                  "configuration reloaded: log_level, NATS users, permissions and limits are in "
-                 "force, all else needs a restart");
+                 "force, all else needs a restart, topics too");
     }
     server_settings_deinit(&settings);
 }
@@ -140,10 +140,14 @@ static int serve(struct program *program, const struct server_settings *settings
         return 1;
     }
     program->server = server;
-    if (!server_run(server))
+    bool is_drained = server_run(server);
+    bool has_failed = server_failure(server) != NULL;
+    if (has_failed)
+        fprintf(stderr, "leatd: %s\n", server_failure(server));
+    if (!is_drained)
         return 1; /* at once: what was not drained is recovered at the next start */
     server_close(server);
-    return 0;
+    return has_failed;
 }
 
 static int act(struct program *program, const struct server_settings *settings)

@@ -12,6 +12,7 @@
 #include "reactor/balance.h"
 #include "server/nats.h"
 #include "server/pages.h"
+#include "server/topics.h"
 
 #define SERVER_DRAIN_MS 10000 /* for connections to finish what is in flight */
 #define SERVER_HELPERS  2
@@ -39,7 +40,10 @@ struct server {
     struct listener *http_listener;
     struct server_pages pages;
     struct core_watch signals;
-    bool has_files; /* pid and ports are written */
+    struct server_topics topics;
+    struct diag failure; /* why it ends although nobody asked it to; empty: it does not */
+    bool is_waiting;     /* clients are not let in yet */
+    bool has_files;      /* pid and ports are written */
     bool watching;
     bool draining;
     bool sending_away; /* draining, or before that as a lame duck */
@@ -364,6 +368,51 @@ static enum err write_files(struct server *server, struct diag *diag)
     return server_nats_write_files(&server->options, server->nats_listener, diag);
 }
 
+/* --- topics of the configuration, before anybody comes in ------------------------------------- */
+
+static enum err listeners_each(struct server *server, enum err (*act)(struct listener *listener))
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < server->listener_count && !err; i++)
+        err = act(server->listeners[i]);
+    if (!err && server->nats_listener)
+        err = act(server->nats_listener);
+    return err;
+}
+
+static void topics_are_there(void *arg, const char *words)
+{
+    struct server *server = arg;
+    server->is_waiting = false;
+    if (server->draining)
+        return;
+    enum err err = words ? ERR_OK : listeners_each(server, listener_release);
+    if (!words && !err) {
+        say_ready(server);
+        return;
+    }
+    diag_set(&server->failure, "%s", words ? words : err_text(err));
+    server_stop(server);
+}
+
+static enum err open_topics(struct server *server, struct diag *diag)
+{
+    const struct server_settings *settings = server->options.settings;
+    if (settings->plan.count == 0)
+        return ERR_OK;
+    enum err err = listeners_each(server, listener_hold);
+    if (err) {
+        diag_set(diag, "cannot start: %s", err_text(err));
+        return err;
+    }
+    server->is_waiting = true;
+    server->topics.settings = settings;
+    server->topics.done = topics_are_there;
+    server->topics.arg = server;
+    server_topics_start(&server->topics, reactor_core(server->reactor, 0));
+    return ERR_OK;
+}
+
 void server_reload(struct server *server, const struct server_settings *settings)
 {
     if (server->nats && nats_reload(server->nats, settings->nats) != ERR_OK)
@@ -374,8 +423,8 @@ void server_reload(struct server *server, const struct server_settings *settings
 enum err server_open(const struct server_options *options, struct server **out, struct diag *diag)
 {
     static enum err (*const steps[])(struct server *, struct diag *) = {
-        open_reactor, open_signals, open_store, open_broker,
-        open_kafka,   open_nats,    open_http,  write_files,
+        open_reactor, open_signals, open_store,  open_broker, open_kafka,
+        open_nats,    open_http,    write_files, open_topics,
     };
     struct server *server = calloc(1, sizeof(*server));
     if (!server) {
@@ -397,11 +446,17 @@ enum err server_open(const struct server_options *options, struct server **out, 
 
 bool server_run(struct server *server)
 {
-    say_ready(server);
+    if (!server->is_waiting)
+        say_ready(server);
     reactor_run(server->reactor);
     if (server->drained)
         log_info(server->options.logger, "server", "stopped");
     return server->drained;
+}
+
+const char *server_failure(const struct server *server)
+{
+    return server->failure.text[0] ? server->failure.text : NULL;
 }
 
 void server_close(struct server *server)

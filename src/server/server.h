@@ -33,6 +33,8 @@ NODISCARD enum err server_open(const struct server_options *options, struct serv
 /* Serves until SIGTERM or SIGINT, then drains: accepts no more, answers what is in flight, writes a
  * checkpoint. False: a second signal ended it before all was done. */
 bool server_run(struct server *server);
+/* After server_run: why it ended although nobody had asked it to; NULL: somebody had. */
+const char *server_failure(const struct server *server);
 /* Core 0: puts what can change while the server runs into force. */
 void server_reload(struct server *server, const struct server_settings *settings);
 void server_close(struct server *server);

@@ -6,6 +6,7 @@
 #include "server/conf_scalar.h"
 #include "server/settings_kafka.h"
 #include "server/settings_nats.h"
+#include "server/settings_topics.h"
 
 static const char *const absent_keys[] = {
 #define NATS_ABSENT(key) key,
@@ -458,7 +459,9 @@ enum err server_settings_load(struct server_settings *settings,
                                          load.nats_token, diag);
     if (!err)
         err = server_settings_nats_finish(settings, diag);
-    return err ? err : check_doors(settings, diag);
+    if (!err)
+        err = check_doors(settings, diag);
+    return err ? err : server_settings_topics_check(settings, diag);
 }
 
 void server_settings_deinit(struct server_settings *settings)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "broker/plan.h"
 #include "broker/settings.h"
 #include "nats/config.h"
 #include "server/address.h"
@@ -22,6 +23,8 @@ enum server_act {
     SERVER_ACT_VERSION,
     SERVER_ACT_HELP,
 };
+
+struct server_topic_places;
 
 /* Filled by server_settings_load; every text and array lies in its arena. */
 struct server_settings {
@@ -48,7 +51,9 @@ struct server_settings {
     const char *pid_file;               /* NULL: none */
     const char *log_file;               /* what is said goes there; NULL: to stderr */
     const char *ports_file_dir;         /* NULL: none */
-    struct broker_settings broker;      /* its texts live as long as this */
+    struct broker_plan plan;            /* topics that are to be there after a start */
+    const struct server_topic_places *const *plan_places; /* settings_topics.c: of its topics */
+    struct broker_settings broker;                        /* its texts live as long as this */
 };
 
 struct server_settings_input {

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "server/conf_scalar.h"
+#include "server/settings_topics.h"
 
 enum kind { KIND_BOOL, KIND_INT, KIND_LONG, KIND_DOUBLE, KIND_TEXT, KIND_LIST };
 
@@ -181,8 +182,8 @@ static bool ends_in_ms(const char *name)
     return size > 3 && strcmp(name + size - 3, ".ms") == 0;
 }
 
-/* A number as number, or as text with the unit that suits the name. */
-static enum err number_of(const struct server_conf_value *value, const char *name, int64_t *out)
+enum err server_settings_kafka_number(const struct server_conf_value *value, const char *name,
+                                      int64_t *out)
 {
     if (value->type == SERVER_CONF_INTEGER) {
         *out = value->integer;
@@ -200,7 +201,7 @@ static enum err apply_number(struct walk *walk, const struct setting *setting,
     const char *name = other ? other->name : setting->name;
     int64_t factor = other ? other->factor : 1;
     int64_t number;
-    if (number_of(value, name, &number) != ERR_OK)
+    if (server_settings_kafka_number(value, name, &number) != ERR_OK)
         return server_conf_complain(walk->diag, &value->place, "%s is a number%s, not a %s", name,
                                     ends_in_ms(name) ? " of milliseconds or a text like \"7d\""
                                                      : "",
@@ -338,6 +339,8 @@ static enum err apply_pair(struct walk *walk, const struct server_conf_pair *pai
         return apply_advertised(walk, value);
     if (server_conf_key_equal(pair->key, "log.dirs") || server_conf_key_equal(pair->key, "log.dir"))
         return apply_data(walk, value);
+    if (server_conf_key_equal(pair->key, "topics") && !(is_scalar(value) && pair->is_used))
+        return server_settings_topics_apply(walk->settings, value, walk->diag);
     const struct other_name *other = find_other_name(pair->key);
     struct slice name = other ? slice_text(other->target) : pair->key;
     for (size_t i = 0; i < COUNT_OF(settings_table); i++)

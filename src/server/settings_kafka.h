@@ -9,6 +9,9 @@
 NODISCARD enum err server_settings_kafka_apply(struct server_settings *settings,
                                                const struct server_conf_value *map,
                                                struct diag *diag);
+/* A number as number, or as text with the unit that suits the setting's name. ERR_INVALID. */
+NODISCARD enum err server_settings_kafka_number(const struct server_conf_value *value,
+                                                const char *name, int64_t *out);
 /* Replaces the listeners by those in text, separated by commas. */
 NODISCARD enum err server_settings_kafka_listen(struct server_settings *settings, struct slice text,
                                                 struct diag *diag);

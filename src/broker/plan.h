@@ -1,0 +1,62 @@
+// Topics as a plan describes them: checked without data, checked against it, and put in force.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/text.h"
+#include "broker/broker.h"
+
+/* What shall be there. */
+struct broker_plan_topic {
+    struct slice name;
+    int32_t partition_count;                    /* -1: as many as there are, or the default */
+    const struct broker_setting_pair *settings; /* others stay as they are */
+    size_t setting_count;
+};
+struct broker_plan {
+    const struct broker_plan_topic *topics;
+    size_t count;
+};
+
+enum broker_plan_part {
+    BROKER_PLAN_TOPIC, /* its name, or all of it together */
+    BROKER_PLAN_PARTITIONS,
+    BROKER_PLAN_SETTING,
+};
+/* Where a plan is wrong. */
+struct broker_plan_fault {
+    size_t topic;
+    enum broker_plan_part part;
+    size_t setting; /* of its settings */
+};
+
+/* What can be said without data: names, numbers, settings, subjects that overlap. ERR_INVALID or
+ * ERR_LIMIT with words and place, ERR_NO_MEMORY. Any thread. */
+NODISCARD enum err broker_plan_check(const struct broker_plan *plan,
+                                     const struct broker_settings *settings,
+                                     struct slice view_prefix, struct broker_plan_fault *out_fault,
+                                     struct diag *diag);
+
+/* Memory of the caller's until done. */
+struct broker_plan_apply {
+    const struct broker_plan *plan;
+    void (*done)(struct broker_plan_apply *apply); /* on core 0, perhaps inside the call */
+    void *arg;
+    enum err err; /* out: those of broker_topic_create, _grow and broker_settings_alter */
+    struct diag diag;
+    struct broker_plan_fault fault;
+    size_t created_count; /* out */
+    size_t changed_count; /* out: calls that changed topics */
+    /* the broker's */
+    struct core *core;
+    size_t next;
+    bool is_making; /* subjects that go from topic to topic are free */
+    struct text surplus;
+    struct broker_setting_change *changes;
+    struct broker_topic_create create;
+    struct broker_topic_grow grow;
+    struct broker_settings_alter alter;
+};
+/* Core 0, while nobody else changes topics. The whole plan is checked against what is there first,
+ * then each topic is made, grown and set, unless it is as planned. What was done before an error
+ * stays done. */
+void broker_plan_apply(struct core *core, struct broker_plan_apply *apply);
