@@ -3,6 +3,7 @@
 #include "cli/client.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <time.h>
 
 enum cli_exit cli_client_set(struct cli *cli, rd_kafka_conf_t **conf, const char *name,
@@ -62,6 +63,7 @@ enum cli_exit cli_client_exit(rd_kafka_resp_err_t err)
     case RD_KAFKA_RESP_ERR__TIMED_OUT:
     case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
     case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__SSL:
         return CLI_UNREACHABLE;
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
@@ -76,6 +78,17 @@ enum cli_exit cli_client_exit(rd_kafka_resp_err_t err)
     default:
         return CLI_FAILED;
     }
+}
+
+void cli_client_complain(struct cli_client_trouble *trouble, int err, const char *words)
+{
+    if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && trouble->err)
+        return;
+    if (err == RD_KAFKA_RESP_ERR__TRANSPORT && trouble->err &&
+        trouble->err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        return;
+    trouble->err = (rd_kafka_resp_err_t)err;
+    snprintf(trouble->words, sizeof(trouble->words), "%s", words);
 }
 
 static sigset_t stop_signals(void)

@@ -11,6 +11,7 @@
 #include "cli/topics.h"
 
 #define POLL_MS 100
+#define SAY_MS  1000 /* a server that is away for less is not worth a word */
 
 const char cli_consume_details[] =
     "Reads from the start and waits for more; Ctrl-C, -e or -n end it. Records of open and "
@@ -56,6 +57,8 @@ struct consuming {
     bool group;
     bool until_end;
     int64_t progress_ms;
+    struct cli_client_trouble unreachable; /* since progress_ms */
+    bool is_said;                          /* that it is */
     enum cli_exit result;
     bool stop;
 };
@@ -128,6 +131,13 @@ static enum cli_exit subscribe(struct consuming *c)
                : CLI_OK;
 }
 
+static void complain(rd_kafka_t *client, int err, const char *words, void *opaque)
+{
+    (void)client;
+    struct consuming *c = opaque;
+    cli_client_complain(&c->unreachable, err, words);
+}
+
 static enum cli_exit make_client(struct consuming *c, const struct cli_span *span)
 {
     struct cli *cli = c->cli;
@@ -147,7 +157,11 @@ static enum cli_exit make_client(struct consuming *c, const struct cli_span *spa
     if (!result)
         result = cli_client_set(cli, &conf, "isolation.level",
                                 all ? "read_uncommitted" : "read_committed");
-    return result ? result : cli_client_new(cli, RD_KAFKA_CONSUMER, conf, &c->client);
+    if (result)
+        return result;
+    rd_kafka_conf_set_error_cb(conf, complain);
+    rd_kafka_conf_set_opaque(conf, c);
+    return cli_client_new(cli, RD_KAFKA_CONSUMER, conf, &c->client);
 }
 
 /* --- records --- */
@@ -264,18 +278,29 @@ static void take_error(struct consuming *c, const rd_kafka_message_t *message)
 {
     rd_kafka_resp_err_t err = message->err;
     const char *words = message->payload ? rd_kafka_message_errstr(message) : rd_kafka_err2str(err);
-    bool passes = err == RD_KAFKA_RESP_ERR__TRANSPORT || err == RD_KAFKA_RESP_ERR__RESOLVE ||
-                  err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
-                  err == RD_KAFKA_RESP_ERR__TIMED_OUT ||
-                  err == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED;
-    bool patient = cli_now_ms() - c->progress_ms < c->cli->timeout_ms;
-    if (passes && (patient || !c->until_end)) {
-        if (c->cli->error_is_terminal)
-            cli_note(c->cli, "leat: %s; trying again", words);
+    if (err == RD_KAFKA_RESP_ERR__TIMED_OUT || err == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED) {
+        complain(c->client, err, words, c);
         return;
     }
-    const char *fix = passes ? "leat doctor looks further" : NULL;
-    c->result = cli_fail(c->cli, cli_client_exit(err), fix, "cannot read on: %s", words);
+    c->result = cli_fail(c->cli, cli_client_exit(err), NULL, "cannot read on: %s", words);
+    c->stop = true;
+}
+
+/* One who reads up to the end does not wait for ever; and who is not let in is not later, either.
+ */
+static void check_reachable(struct consuming *c)
+{
+    rd_kafka_resp_err_t err = c->unreachable.err;
+    int64_t waited_ms = cli_now_ms() - c->progress_ms;
+    bool patient = waited_ms < c->cli->timeout_ms;
+    if (err && !c->is_said && !c->until_end && waited_ms >= SAY_MS) {
+        c->is_said = true;
+        cli_note(c->cli, "leat: %s; trying again", c->unreachable.words);
+    }
+    if (!err || (err != RD_KAFKA_RESP_ERR__AUTHENTICATION && (patient || !c->until_end)))
+        return;
+    c->result = cli_fail(c->cli, cli_client_exit(err), "leat doctor looks further",
+                         "cannot read on: %s", c->unreachable.words);
     c->stop = true;
 }
 
@@ -290,10 +315,15 @@ static void run(struct consuming *c)
             fflush(stdout);
             message = rd_kafka_consumer_poll(c->client, POLL_MS);
         }
-        if (!message)
+        if (!message) {
+            check_reachable(c);
             continue;
-        if (!message->err || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        }
+        if (!message->err || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
             c->progress_ms = cli_now_ms();
+            c->unreachable.err = RD_KAFKA_RESP_ERR_NO_ERROR;
+            c->is_said = false;
+        }
         if (!message->err)
             take_record(c, message);
         else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)

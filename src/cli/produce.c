@@ -48,6 +48,7 @@ struct producing {
     int64_t failed;
     enum cli_exit result;
     const char *trouble; /* of the first that failed */
+    struct cli_client_trouble unreachable;
 };
 
 static void print_report(struct producing *p, const rd_kafka_message_t *message)
@@ -80,8 +81,17 @@ static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, voi
     p->failed++;
     if (p->trouble)
         return;
-    p->trouble = cli_words(p->cli, "%s", rd_kafka_err2str(message->err));
-    p->result = cli_client_exit(message->err);
+    bool timed_out = message->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && p->unreachable.err;
+    p->trouble =
+        timed_out ? p->unreachable.words : cli_words(p->cli, "%s", rd_kafka_err2str(message->err));
+    p->result = cli_client_exit(timed_out ? p->unreachable.err : message->err);
+}
+
+static void complain(rd_kafka_t *client, int err, const char *words, void *opaque)
+{
+    (void)client;
+    struct producing *p = opaque;
+    cli_client_complain(&p->unreachable, err, words);
 }
 
 /* --- setting up --- */
@@ -158,6 +168,7 @@ static enum cli_exit make_client(struct producing *p)
     if (result)
         return result;
     rd_kafka_conf_set_dr_msg_cb(conf, delivered);
+    rd_kafka_conf_set_error_cb(conf, complain);
     rd_kafka_conf_set_opaque(conf, p);
     return cli_client_new(cli, RD_KAFKA_PRODUCER, conf, &p->client);
 }

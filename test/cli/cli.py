@@ -57,6 +57,23 @@ class TopicsTest(command.CommandCase):
             self.assertIn(hint, done.err)
             self.assertEqual(done.out, "")
 
+    def test_what_keeps_a_client_out_is_said(self):
+        name = self.topic_name()
+        self.leat("topic", "create", name)
+        self.leat("produce", name, "a")
+        done = self.leat_both("produce", name, "b", "--timeout", "2s", "-X", "security.protocol=ssl",
+                              code=command.UNREACHABLE)
+        self.assertIn("SSL", done.err)
+        sasl = ("-X", "security.protocol=sasl_plaintext", "-X", "sasl.mechanisms=PLAIN",
+                "-X", "sasl.username=u", "-X", "sasl.password=p")
+        done = self.leat_both("consume", name, *sasl, code=command.DENIED)
+        self.assertIn("SASL", done.err)
+        done = self.leat_both("consume", name, "-e", "--timeout", "2s", "-X",
+                              "security.protocol=ssl", code=command.UNREACHABLE)
+        self.assertIn("SSL", done.err)
+        done = command.run("127.0.0.1:1," + self.server.address, "consume", name, "-e")
+        self.assertEqual((done.code, done.out, done.err), (0, "a\n", ""))
+
     def test_settings(self):
         name = self.make_topic()
         self.leat("topic", "config", name, "retention.ms=1d", "max.message.bytes=2mib")

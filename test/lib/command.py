@@ -9,7 +9,7 @@ from lib import case
 
 BINARY = os.environ.get("LEAT", "")
 TIMEOUT_S = 60 * case.SLOWER
-OK, FAILED, USAGE, NOT_FOUND, UNREACHABLE = 0, 1, 2, 3, 5
+OK, FAILED, USAGE, NOT_FOUND, DENIED, UNREACHABLE = range(6)
 
 
 class Done(typing.NamedTuple):
