@@ -1,5 +1,7 @@
 // Tests of checkpoints: many that share a sync, the sync that fails, a drain that has no time.
 // SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+
 #include "store/log.h"
 #include "store/log_fixture.h"
 
@@ -70,21 +72,61 @@ static void one_sync_for_many(void **state)
     assert_int_equal(cost(100) - cost(1), 3 * FIXTURE_LOG_COUNT - 1);
 }
 
-static void sync_fails(void **state)
+/* Whatever the reason: pages that were not written may count as clean from then on. */
+static void sync_fails_with(unsigned sync_together_min, int error, bool is_one_alone)
 {
-    struct log_fixture *f = opened(1);
+    struct log_fixture *f = opened(sync_together_min);
     put_all(f, 1);
-    struct os_fake_fault fault = {.kind = OS_FAKE_SYNC, .path_part = "/logs", .error = 5};
+    struct os_fake_fault fault = {.kind = OS_FAKE_SYNC,
+                                  .path_part = "/logs",
+                                  .error = error,
+                                  .count = is_one_alone ? 1 : 0,
+                                  .forget = true};
     os_fake_fault_add(f->fake, &fault);
     checkpoint_all(f);
-    for (unsigned log = 0; log < FIXTURE_LOG_COUNT; log++) {
+    if (is_one_alone)
+        checkpoint_all(f); /* it would seem to go well */
+    for (unsigned log = 0; log < FIXTURE_LOG_COUNT && !is_one_alone; log++) {
         assert_int_equal(store_log_state(f->logs[log]), ERR_OFFLINE);
         assert_int_equal(checkpoint_lsn(f, log), 0);
     }
     log_fixture_close(f);
+    os_fake_fault_clear(f->fake);
     os_fake_crash(f->fake, 1, OS_FAKE_CRASH_LOSE_ALL);
     assert_int_equal(log_fixture_open(f), ERR_OK);
     check_all(f, 1);
+    log_fixture_free(f);
+}
+
+static void sync_fails(void **state)
+{
+    static const int errors[] = {EIO, ENOSPC, EDQUOT, ENOMEM};
+    for (unsigned i = 0; i < COUNT_OF(errors); i++) {
+        for (unsigned together = 1; together <= 100; together += 99) {
+            sync_fails_with(together, errors[i], false);
+            sync_fails_with(together, errors[i], true);
+        }
+    }
+}
+
+/* The folder of a log that wakes: what was removed from it might come back. */
+static void sync_of_a_waking_log_fails(void **state)
+{
+    char path[LOG_PATH_SIZE];
+    struct log_fixture_read read;
+    struct log_fixture *f = opened(1);
+    put_all(f, 1);
+    log_fixture_drain(f);
+    segment_path(f->logs[0], 999, ".log", path);
+    log_fixture_close(f);
+    f->os->ops->close(f->os, f->os->ops->open(f->os, path, OS_OPEN_WRITE | OS_OPEN_CREATE));
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    struct os_fake_fault fault = {
+        .kind = OS_FAKE_SYNC, .path_part = "/logs", .error = ENOSPC, .count = 1, .forget = true};
+    os_fake_fault_add(f->fake, &fault);
+    assert_int_not_equal(log_fixture_read(f, 0, 0, 1, &read), ERR_OK);
+    free(read.bytes);
+    assert_int_equal(store_log_state(f->logs[0]), ERR_OFFLINE);
     log_fixture_free(f);
 }
 
@@ -215,8 +257,11 @@ static void space_for_what_waits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_sync_for_many),    cmocka_unit_test(sync_fails),
-        cmocka_unit_test(drain_without_time),   cmocka_unit_test(space_ahead),
+        cmocka_unit_test(one_sync_for_many),
+        cmocka_unit_test(sync_fails),
+        cmocka_unit_test(sync_of_a_waking_log_fails),
+        cmocka_unit_test(drain_without_time),
+        cmocka_unit_test(space_ahead),
         cmocka_unit_test(space_for_what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -288,7 +288,7 @@ static void wake_done(struct core *core, struct core_work *work)
         segments_take(write);
         opened(log);
     } else {
-        wake_failed(log, err);
+        wake_failed(log, write->is_sync_failed ? ERR_OFFLINE : err);
     }
     tail_write_free(write);
     log_settle_check(log);

@@ -278,9 +278,10 @@ void tail_write_finish(struct log_write *write)
         tail_written(&log->tail, write->number);
         tail_unwritten_account(log, unwritten);
         tail_cache_account(log, before);
+    } else if (write->is_sync_failed) { /* for lack of space too: its pages may count as clean */
+        log_offline(log, "a sync of a segment failed");
     } else if (err != ERR_DISK_FULL && err != ERR_NO_MEMORY) {
-        log_offline(log, write->is_sync_failed ? "a sync of a segment failed"
-                                               : "a write to a segment failed");
+        log_offline(log, "a write to a segment failed");
     }
     bool was_checkpoint = write->sync;
     tail_write_free(write);
