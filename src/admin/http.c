@@ -108,6 +108,37 @@ bool admin_http_query(struct slice query, const char *name, struct slice *out)
     return false;
 }
 
+static int hex_digit(uint8_t byte)
+{
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    byte |= 0x20;
+    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+bool admin_http_decode(struct slice text, uint8_t *out, struct slice *out_text)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = text.data[i];
+        if (byte == '%') {
+            if (text.size - i < 3)
+                return false;
+            int high = hex_digit(text.data[i + 1]);
+            int low = hex_digit(text.data[i + 2]);
+            if (high < 0 || low < 0)
+                return false;
+            byte = (uint8_t)(high << 4 | low);
+            i += 2;
+        } else if (byte == '+') {
+            byte = ' ';
+        }
+        out[size++] = byte;
+    }
+    *out_text = slice_make(out, size);
+    return true;
+}
+
 static const char *status_text(int status)
 {
     switch (status) {

@@ -20,6 +20,10 @@ struct admin_http_request {
 NODISCARD enum err admin_http_parse(struct slice input, struct admin_http_request *out);
 /* The value of name in a query, as written; false: it is not there. */
 bool admin_http_query(struct slice query, const char *name, struct slice *out);
+/* What a value of a query means: %XX is a byte, '+' a blank. out has room for text.size bytes;
+ * false:
+ * '%' without two digits. */
+NODISCARD bool admin_http_decode(struct slice text, uint8_t *out, struct slice *out_text);
 /* Adds status line and headers for a body of that size. */
 void admin_http_add_head(struct text *out, int status, const char *content_type, size_t size,
                          bool keep_alive);

@@ -25,6 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_inside(input, request.query);
     if (admin_http_query(request.query, "limit", &value))
         check_inside(input, value);
+    uint8_t bytes[ADMIN_HTTP_HEAD_SIZE_MAX];
+    if (admin_http_decode(request.query, bytes, &value))
+        CHECK(value.size <= request.query.size);
     struct admin_http_request again;
     input.size = request.consumed;
     CHECK(admin_http_parse(input, &again) == ERR_OK);

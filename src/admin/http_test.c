@@ -35,6 +35,17 @@ static void test_parts(void **state)
     assert_false(request.keep_alive);
 }
 
+static void test_values_are_decoded(void **state)
+{
+    static const char *const wrong[] = {"%", "a%4", "%4x", "%g0"};
+    uint8_t bytes[32];
+    struct slice value;
+    assert_true(admin_http_decode(slice_text("%24G+a%2Bb%3D%c3"), bytes, &value));
+    assert_true(slice_equal_text(value, "$G a+b=\xc3"));
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_false(admin_http_decode(slice_text(wrong[i]), bytes, &value));
+}
+
 static void test_every_split(void **state)
 {
     struct admin_http_request request;
@@ -72,6 +83,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_values_are_decoded),
         cmocka_unit_test(test_every_split),
         cmocka_unit_test(test_refused),
     };

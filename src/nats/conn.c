@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "nats/closed.h"
 #include "nats/view.h"
 
 /* --- closing ---------------------------------------------------------------------------------- */
@@ -310,6 +311,7 @@ static void nats_conn_closed(struct conn *conn, enum conn_close_reason reason)
     struct nats_core *home = state->home;
     enum nats_reason why = state->reason != NATS_REASON_NONE ? state->reason : reason_of(reason);
     state->reason = why;
+    nats_closed_add(state, why);
     conn_detach_all(state);
     if (why == NATS_REASON_SLOW_CONSUMER_PENDING || why == NATS_REASON_SLOW_CONSUMER_DEADLINE)
         log_info(home->nats->options.logger, "nats", "slow consumer closed: %s cid=%llu",

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "nats/bound.h"
+#include "nats/closed.h"
 #include "nats/view_live.h"
 
 static bool core_open(struct nats *nats, struct core *core)
@@ -68,6 +69,7 @@ enum err nats_open(const struct nats_options *options, struct nats **out)
     nats->options = *options;
     nats->cores = cores;
     nats->core_count = count;
+    list_init(&nats->closed.entries);
     struct slice prefix = options->config->view_prefix;
     CHECK(prefix.size <= sizeof(nats->view_prefix_text));
     if (prefix.data)
@@ -100,6 +102,7 @@ void nats_close(struct nats *nats)
     for (unsigned i = 0; i < nats->core_count; i++)
         core_close(&nats->cores[i]);
     nats_lame_free(nats);
+    nats_closed_deinit(nats);
     free(nats->cores);
     free(nats);
 }

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/subject.h"
-#include "nats/conn.h"
+#include "nats/closed.h"
 
 #define NS_PER_S 1000000000ull
 
@@ -145,7 +145,7 @@ struct walk {
     struct core_message message;
     struct nats *nats;
     struct nats_report_options options;
-    uint8_t *test; /* its bytes */
+    uint8_t *texts; /* the bytes of the options */
     nats_report_fn fn;
     void *arg;
     unsigned next;
@@ -202,69 +202,77 @@ static void add_text_field(struct text *out, const char *key, struct slice value
     text_add_json(out, value);
 }
 
-static void add_conn(struct text *out, const struct nats_conn *conn,
-                     const struct nats_report_options *options)
+static void add_conn(struct text *out, const struct nats_conn_facts *facts,
+                     const struct nats_conn *conn, const struct nats_report_options *options)
 {
-    char ip[INET6_ADDRSTRLEN];
-    struct core *core = conn->home->core;
-    uint64_t idle_s = (core_now_ns(core) - conn->input_ns) / NS_PER_S;
-    nats_info_client_ip(conn, ip);
-    const struct sockaddr_storage *peer = conn_peer_address(conn->conn);
-    uint16_t port =
-        ntohs(peer->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)peer)->sin6_port
-                                          : ((const struct sockaddr_in *)peer)->sin_port);
     text_add_format(out,
                     "{\"cid\":%" PRIu64 ",\"kind\":\"Client\",\"type\":\"nats\",\"ip\":\"%s\","
                     "\"port\":%u,",
-                    conn->id, ip, port);
-    add_time(out, "start", conn->opened_ms);
-    add_time(out, "last_activity", core_wall_ms(core) - (int64_t)idle_s * 1000);
-    if (conn->rtt_ns > 0)
-        text_add_format(out, "\"rtt\":\"%gµs\",", (double)conn->rtt_ns / 1000);
-    add_duration(out, "uptime",
-                 (uint64_t)MAX(core_wall_ms(core) - conn->opened_ms, (int64_t)0) / 1000);
-    add_duration(out, "idle", idle_s);
+                    facts->id, facts->ip, facts->port);
+    add_time(out, "start", facts->opened_ms);
+    add_time(out, "last_activity", facts->now_ms - (int64_t)(facts->idle_ns / 1000000));
+    if (facts->reason != NATS_REASON_NONE) {
+        add_time(out, "stop", facts->now_ms);
+        text_add_format(out, "\"reason\":\"%s\",", nats_error_reason_text(facts->reason));
+    }
+    if (facts->rtt_ns > 0)
+        text_add_format(out, "\"rtt\":\"%gµs\",", (double)facts->rtt_ns / 1000);
+    add_duration(out, "uptime", (uint64_t)MAX(facts->now_ms - facts->opened_ms, (int64_t)0) / 1000);
+    add_duration(out, "idle", facts->idle_ns / NS_PER_S);
     text_add_format(out,
                     "\"pending_bytes\":%zu,\"in_msgs\":%" PRIu64 ",\"out_msgs\":%" PRIu64
                     ",\"in_bytes\":%" PRIu64 ",\"out_bytes\":%" PRIu64 ",\"subscriptions\":%zu",
-                    conn_output_size(conn->conn), conn->in_messages, conn->out_messages,
-                    conn->in_bytes, conn->out_bytes, conn->subs.count);
-    add_text_field(out, "name", conn->connect.name);
-    add_text_field(out, "lang", conn->connect.lang);
-    add_text_field(out, "version", conn->connect.version);
-    if (options->auth && conn->user)
-        add_text_field(out, "authorized_user", conn->user->name);
+                    facts->pending_bytes, facts->in_messages, facts->out_messages, facts->in_bytes,
+                    facts->out_bytes, facts->subscription_count);
+    add_text_field(out, "name", facts->name);
+    add_text_field(out, "lang", facts->lang);
+    add_text_field(out, "version", facts->version);
+    if (options->auth)
+        add_text_field(out, "authorized_user", facts->user);
     if (options->auth)
         add_text_field(out, "account", SLICE_LITERAL("$G"));
-    if (options->subscriptions || options->detail)
+    if (conn && (options->subscriptions || options->detail))
         add_subscriptions(out, conn, options->detail);
     text_add_text(out, "}");
 }
 
-static uint64_t weight_of(const struct nats_conn *conn, enum nats_report_sort sort)
+/* The words that come first have the greatest. */
+static uint64_t reason_weight(enum nats_reason reason)
 {
-    uint64_t now_ns = core_now_ns(conn->home->core);
+    uint64_t weight = 0;
+    for (unsigned i = 0; i < NATS_REASON_COUNT; i++)
+        weight +=
+            strcmp(nats_error_reason_text((enum nats_reason)i), nats_error_reason_text(reason)) > 0;
+    return weight;
+}
+
+static uint64_t weight_of(const struct nats_conn_facts *facts, enum nats_report_sort sort)
+{
     switch (sort) {
     case NATS_REPORT_BY_SUBSCRIPTIONS:
-        return conn->subs.count;
+        return facts->subscription_count;
     case NATS_REPORT_BY_PENDING:
-        return conn_output_size(conn->conn);
+        return facts->pending_bytes;
     case NATS_REPORT_BY_MESSAGES_TO:
-        return conn->out_messages;
+        return facts->out_messages;
     case NATS_REPORT_BY_MESSAGES_FROM:
-        return conn->in_messages;
+        return facts->in_messages;
     case NATS_REPORT_BY_BYTES_TO:
-        return conn->out_bytes;
+        return facts->out_bytes;
     case NATS_REPORT_BY_BYTES_FROM:
-        return conn->in_bytes;
+        return facts->in_bytes;
     case NATS_REPORT_BY_LAST:
-        return conn->input_ns;
+        return (uint64_t)(facts->now_ms - (int64_t)(facts->idle_ns / 1000000));
     case NATS_REPORT_BY_IDLE:
-        return now_ns - MIN(conn->input_ns, now_ns);
+        return facts->idle_ns;
     case NATS_REPORT_BY_UPTIME:
-        return UINT64_MAX - (uint64_t)conn->opened_ms;
+        return UINT64_MAX - (uint64_t)facts->opened_ms;
     case NATS_REPORT_BY_RTT:
-        return conn->rtt_ns;
+        return facts->rtt_ns;
+    case NATS_REPORT_BY_STOP:
+        return (uint64_t)facts->now_ms;
+    case NATS_REPORT_BY_REASON:
+        return reason_weight(facts->reason);
     default:
         return 0;
     }
@@ -285,22 +293,45 @@ static struct row *row_new(struct walk *walk)
     return row;
 }
 
+/* conn: as long as it is open. */
+static void walk_conn(struct walk *walk, const struct nats_conn_facts *facts,
+                      const struct nats_conn *conn)
+{
+    const struct nats_report_options *options = &walk->options;
+    if ((options->id != 0 && options->id != facts->id) ||
+        (options->user.data && !slice_equal(options->user, facts->user)))
+        return;
+    struct row *row = row_new(walk);
+    if (!row) {
+        walk->failed = true;
+        return;
+    }
+    row->id = facts->id;
+    row->weight = weight_of(facts, options->sort);
+    add_conn(&row->text, facts, conn, options);
+    walk->failed |= row->text.failed;
+}
+
 static void walk_conns(struct walk *walk, struct nats_core *home)
 {
     const struct nats_report_options *options = &walk->options;
+    struct nats_conn_facts facts;
+    if (options->none)
+        return;
+    if (options->state != NATS_REPORT_OPEN && core_id(home->core) == 0) {
+        list_for_each (node, &home->nats->closed.entries) {
+            const struct nats_closed *closed = LIST_ENTRY(node, struct nats_closed, node);
+            walk_conn(walk, &closed->facts, NULL);
+        }
+    }
+    if (options->state == NATS_REPORT_CLOSED)
+        return;
     list_for_each (node, &home->conns) {
         const struct nats_conn *conn = LIST_ENTRY(node, struct nats_conn, node);
-        if (!nats_conn_is_open(conn) || (options->id != 0 && options->id != conn->id))
+        if (!nats_conn_is_open(conn))
             continue;
-        struct row *row = row_new(walk);
-        if (!row) {
-            walk->failed = true;
-            return;
-        }
-        row->id = conn->id;
-        row->weight = weight_of(conn, options->sort);
-        add_conn(&row->text, conn, options);
-        walk->failed |= row->text.failed;
+        nats_closed_facts(conn, &facts);
+        walk_conn(walk, &facts, conn);
     }
 }
 
@@ -427,7 +458,7 @@ static void walk_end(struct walk *walk)
     for (size_t i = 0; i < walk->count; i++)
         text_deinit(&walk->rows[i].text);
     free(walk->rows);
-    free(walk->test);
+    free(walk->texts);
     free(walk);
 }
 
@@ -447,12 +478,21 @@ static void walk_step(struct core *core, struct core_message *message)
     core_send(core, to < walk->nats->core_count ? to : 0, message);
 }
 
+/* Moves a text of the options behind the others. */
+static void keep_text(struct slice *text, uint8_t **at)
+{
+    if (!text->data)
+        return;
+    memcpy(*at, text->data, text->size);
+    text->data = *at;
+    *at += text->size;
+}
+
 static void walk_start(struct nats *nats, const struct walk *how, nats_report_fn fn, void *arg)
 {
     struct walk *walk = malloc(sizeof(*walk));
-    struct slice test = how->options.test;
-    uint8_t *bytes = test.data ? malloc(MAX(test.size, (size_t)1)) : NULL;
-    if (!walk || (test.data && !bytes)) {
+    uint8_t *bytes = malloc(how->options.test.size + how->options.user.size + 1);
+    if (!walk || !bytes) {
         free(walk);
         free(bytes);
         fn(arg, SLICE_NULL);
@@ -461,9 +501,9 @@ static void walk_start(struct nats *nats, const struct walk *how, nats_report_fn
     *walk = *how;
     walk->message.run = walk_step;
     walk->nats = nats;
-    walk->test = bytes;
-    if (test.data)
-        walk->options.test = slice_make(memcpy(bytes, test.data, test.size), test.size);
+    walk->texts = bytes;
+    keep_text(&walk->options.test, &bytes);
+    keep_text(&walk->options.user, &bytes);
     walk->fn = fn;
     walk->arg = arg;
     walk->next = 1;

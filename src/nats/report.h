@@ -19,6 +19,14 @@ enum nats_report_sort {
     NATS_REPORT_BY_IDLE,
     NATS_REPORT_BY_UPTIME,
     NATS_REPORT_BY_RTT,
+    NATS_REPORT_BY_STOP,   /* closed ones only */
+    NATS_REPORT_BY_REASON, /* closed ones only, in the order of the words */
+};
+
+enum nats_report_state {
+    NATS_REPORT_OPEN,
+    NATS_REPORT_CLOSED,
+    NATS_REPORT_ANY,
 };
 
 struct nats_report_options {
@@ -28,7 +36,10 @@ struct nats_report_options {
     bool subscriptions; /* list them */
     bool detail;        /* with all that is known of each */
     bool auth;          /* name the user */
+    bool none;          /* no connection is in the account that was asked for */
     enum nats_report_sort sort;
+    enum nats_report_state state;
+    struct slice user; /* only connections of this user; null: all */
     struct slice test; /* only subscriptions that match this literal subject; null: all */
 };
 

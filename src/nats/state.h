@@ -44,6 +44,13 @@ struct nats_counters {
     struct metric_counter dropped; /* messages that nobody got for lack of memory */
 };
 
+/* Connections that were closed last (closed.c), oldest first. */
+struct nats_closed_ring {
+    struct list entries; /* struct nats_closed */
+    size_t count;
+    size_t size_bytes;
+};
+
 struct nats {
     struct nats_options options;
     struct nats_core *cores; /* one a core */
@@ -55,9 +62,10 @@ struct nats {
     uint16_t port;
     int64_t opened_ms;
     uint64_t opened_ns;
-    uint64_t conn_id_last;  /* core 0 */
-    struct nats_live *live; /* core 0 */
-    struct nats_lame *lame; /* core 0; NULL: not */
+    uint64_t conn_id_last;          /* core 0 */
+    struct nats_live *live;         /* core 0 */
+    struct nats_lame *lame;         /* core 0; NULL: not */
+    struct nats_closed_ring closed; /* core 0 */
 };
 
 struct nats_core {

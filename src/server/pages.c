@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "admin/topics.h"
 #include "base/subject.h"
@@ -61,7 +62,7 @@ static void subsz(void *arg, struct slice query, struct admin_call *call)
     if (admin_http_query(query, "test", &options.test))
         is_right &= subject_is_literal(options.test);
     if (admin_http_query(query, "acc", &account))
-        is_right &= slice_equal_text(account, "$G");
+        is_right &= slice_equal_text(account, "$G") || slice_equal_text(account, "%24G");
     if (is_right)
         nats_report_subsz(pages->options.nats, &options, report_is_there, call);
     else
@@ -85,6 +86,8 @@ static bool read_sort(struct slice query, enum nats_report_sort *out)
         [NATS_REPORT_BY_IDLE] = "idle",
         [NATS_REPORT_BY_UPTIME] = "uptime",
         [NATS_REPORT_BY_RTT] = "rtt",
+        [NATS_REPORT_BY_STOP] = "stop",
+        [NATS_REPORT_BY_REASON] = "reason",
     };
     struct slice text;
     if (!admin_http_query(query, "sort", &text))
@@ -98,26 +101,65 @@ static bool read_sort(struct slice query, enum nats_report_sort *out)
     return false;
 }
 
+static bool read_state(struct slice query, struct nats_report_options *options)
+{
+    static const struct {
+        const char *name;
+        enum nats_report_state state;
+    } states[] = {{"open", NATS_REPORT_OPEN},
+                  {"0", NATS_REPORT_OPEN},
+                  {"closed", NATS_REPORT_CLOSED},
+                  {"any", NATS_REPORT_ANY},
+                  {"all", NATS_REPORT_ANY}};
+    struct slice text;
+    bool is_right = !admin_http_query(query, "state", &text);
+    for (size_t i = 0; i < COUNT_OF(states) && !is_right; i++) {
+        is_right = text.size == strlen(states[i].name) &&
+                   strncasecmp((const char *)text.data, states[i].name, text.size) == 0;
+        options->state = states[i].state;
+    }
+    bool is_of_closed =
+        options->sort == NATS_REPORT_BY_STOP || options->sort == NATS_REPORT_BY_REASON;
+    return is_right && (options->state == NATS_REPORT_CLOSED || !is_of_closed);
+}
+
+/* Whose connections; user is decoded into memory. There is one account. */
+static bool read_owner(struct slice query, struct nats_report_options *options,
+                       uint8_t memory[ADMIN_HTTP_HEAD_SIZE_MAX])
+{
+    struct slice text;
+    struct slice account;
+    if (admin_http_query(query, "acc", &text)) {
+        if (!admin_http_decode(text, memory, &account))
+            return false;
+        options->none = !slice_equal_text(account, "$G");
+    }
+    return !admin_http_query(query, "user", &text) ||
+           admin_http_decode(text, memory, &options->user);
+}
+
 static void connz(void *arg, struct slice query, struct admin_call *call)
 {
     struct server_pages *pages = arg;
     struct nats_report_options options = {0};
+    uint8_t memory[ADMIN_HTTP_HEAD_SIZE_MAX];
     struct slice text;
     bool is_right = read_window(query, &options) && read_number(query, "cid", &options.id) &&
-                    read_sort(query, &options.sort);
+                    read_sort(query, &options.sort) && read_state(query, &options) &&
+                    read_owner(query, &options, memory);
     options.subscriptions = read_flag(query, "subs");
     options.auth = read_flag(query, "auth");
     if (admin_http_query(query, "subs", &text))
         options.detail = slice_equal_text(text, "detail");
-    if (admin_http_query(query, "state", &text))
-        is_right &= slice_equal_text(text, "open") || slice_equal_text(text, "0");
     if (is_right)
         nats_report_connz(pages->options.nats, &options, report_is_there, call);
     else
-        admin_answer(call, 400,
-                     SLICE_LITERAL("limit, offset and cid are numbers, sort is one of cid, start, "
-                                   "subs, pending, msgs_to, msgs_from, bytes_to, bytes_from, last, "
-                                   "idle, uptime and rtt, state is open\n"));
+        admin_answer(
+            call, 400,
+            SLICE_LITERAL("limit, offset and cid are numbers, sort is one of cid, start, "
+                          "subs, pending, msgs_to, msgs_from, bytes_to, bytes_from, last, "
+                          "idle, uptime and rtt, or of closed ones stop and reason, state is "
+                          "open, closed or any\n"));
 }
 
 /* The one reason why it is not well; NULL: it is. */

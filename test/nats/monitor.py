@@ -15,6 +15,9 @@ from lib import nats
 from lib import raw
 
 
+CLOSED_MAX = 4
+
+
 class Monitor(case.ServerCase):
     nats = True
     cores = 2
@@ -22,7 +25,8 @@ class Monitor(case.ServerCase):
     @classmethod
     def setUpClass(cls):
         cls.http_port = leatd.free_port()
-        cls.config = f"http: 127.0.0.1:{cls.http_port}\nserver_name: unit\n"
+        cls.config = (f"http: 127.0.0.1:{cls.http_port}\nserver_name: unit\n"
+                      f"max_closed_clients: {CLOSED_MAX}\n")
         super().setUpClass()
 
     def setUp(self):
@@ -87,9 +91,48 @@ class Monitor(case.ServerCase):
         some = json.loads(self.get("/subsz?subs=1&test=kafka.t.0"))
         self.assertEqual([sub["sid"] for sub in some["subscriptions_list"]], ["3"])
         self.assertEqual(json.loads(self.get("/subsz?subs=1&limit=2"))["total"], 5)
-        for path in ("/connz?limit=x", "/connz?sort=colour", "/connz?state=closed",
+        for path in ("/connz?limit=x", "/connz?sort=colour", "/connz?state=shut",
+                     "/connz?sort=stop", "/connz?sort=reason&state=any", "/connz?user=%4",
                      "/subsz?test=a.*", "/subsz?acc=other"):
             self.get(path, 400)
+
+    def conns(self, query):
+        return json.loads(self.get("/connz?" + query))["connections"]
+
+    def test_closed_connections_are_remembered(self):
+        here = self.client(name="here", user="ann b")
+        gone = [self.client(name=f"gone{number}", user="ann b") for number in range(6)]
+        gone[5].send(b"SUB s 1\r\nPUB s 2\r\nhi\r\n")
+        gone[5].flush()
+        for number, client in enumerate(gone):
+            if number == 4:
+                client.send(b"NONSENSE\r\n")
+                client.until_closed()
+            client.close()
+            name = f"gone{number}"
+            self.assertTrue(case.eventually(
+                lambda: name in [each.get("name") for each in self.conns("state=closed")], 30))
+        page = json.loads(self.get("/connz?state=closed&sort=stop&auth=1"))
+        self.assertEqual(page["total"], CLOSED_MAX)
+        stops = [each["stop"] for each in page["connections"]]
+        self.assertEqual(stops, sorted(stops, reverse=True))
+        found = {each["name"]: each for each in page["connections"]}
+        self.assertEqual(sorted(found), ["gone2", "gone3", "gone4", "gone5"])
+        last, broken = found["gone5"], found["gone4"]
+        self.assertEqual((last["reason"], last["subscriptions"], last["in_msgs"],
+                          last["authorized_user"]), ("Client Closed", 1, 1, "ann b"))
+        self.assertEqual(last["cid"], gone[5].info["client_id"])
+        self.assertGreaterEqual(last["stop"], last["start"])
+        self.assertIn(broken["reason"], ("Protocol Violation", "Parse Error"))
+        self.assertEqual([each["reason"] for each in self.conns("state=closed&sort=reason")],
+                         ["Client Closed"] * 3 + [broken["reason"]])
+        names = [each["name"] for each in self.conns("state=any&user=ann%20b")]
+        self.assertEqual(names, ["here", "gone2", "gone3", "gone4", "gone5"])
+        self.assertEqual([each["name"] for each in self.conns("user=ann+b&acc=%24G")], ["here"])
+        self.assertNotIn("stop", self.conns("user=ann+b")[0])
+        self.assertEqual(self.conns("state=any&acc=other"), [])
+        self.assertEqual(self.conns("state=any&user=bob"), [])
+        self.assertEqual(self.conns(f"state=closed&cid={here.info['client_id']}"), [])
 
     def test_subsz_health_metrics(self):
         client = self.client()
