@@ -72,67 +72,6 @@ static void finish(struct store_log *log, struct store_read *read, enum err err)
     read->done(read);
 }
 
-static bool chunk_add(struct store_read *read, const struct store_chunk *take_chunk)
-{
-    if ((read->chunk_count & (read->chunk_count - 1)) == 0) {
-        unsigned capacity = read->chunk_count ? read->chunk_count * 2 : 1;
-        struct store_chunk *grown = realloc(read->chunks, capacity * sizeof(*grown));
-        if (!grown)
-            return false;
-        read->chunks = grown;
-    }
-    read->chunks[read->chunk_count++] = *take_chunk;
-    read->size += take_chunk->size;
-    return true;
-}
-
-/* --- from memory --- */
-
-static bool chunk_extend(struct store_read *read, struct buf_range bytes)
-{
-    struct store_chunk *last = read->chunk_count ? &read->chunks[read->chunk_count - 1] : NULL;
-    if (!last || last->bytes.buf != bytes.buf ||
-        last->bytes.offset + last->bytes.size != bytes.offset)
-        return false;
-    last->bytes.size += bytes.size;
-    last->size += bytes.size;
-    read->size += bytes.size;
-    return true;
-}
-
-static bool fits(const struct store_read *read, size_t size)
-{
-    return read->size + size <= read->size_max || (read->size == 0 && read->want_one);
-}
-
-static enum err from_tail(struct store_log *log, struct store_read *read)
-{
-    uint64_t number = tail_find(&log->tail, read->offset);
-    read->offset_next = read->offset;
-    for (; number < log->tail.next; number++) {
-        const struct tail_batch *batch = tail_at(&log->tail, number);
-        if (batch->base_offset >= read->offset_limit || batch->last_offset >= read->offset_limit)
-            break;
-        if (!fits(read, batch->bytes.size))
-            break;
-        read->offset_next = batch->last_offset + 1;
-        if (chunk_extend(read, batch->bytes))
-            continue;
-        struct store_chunk chunk = {.bytes = batch->bytes, .size = batch->bytes.size};
-        buf_ref(batch->bytes.buf);
-        if (!chunk_add(read, &chunk)) {
-            buf_unref(batch->bytes.buf);
-            store_read_release(read);
-            return ERR_BUSY;
-        }
-    }
-    if (read->size > 0 && log->tail.cached_bytes > 0) {
-        list_remove(&log->cache_node);
-        list_push_back(&log->home->cache, &log->cache_node);
-    }
-    return ERR_OK;
-}
-
 /* --- without what was deleted --- */
 
 static bool hole_at(void *arg, int64_t offset)
@@ -225,7 +164,7 @@ static void rebuild_done(struct core *core, struct core_work *work)
         struct store_chunk chunk = {.bytes = {buf, 0, (uint32_t)job->rebuilt.size},
                                     .size = job->rebuilt.size};
         memcpy(buf->data, job->rebuilt.data, job->rebuilt.size);
-        if (!chunk_add(read, &chunk)) {
+        if (!read_chunk_add(read, &chunk)) {
             buf_unref(buf);
             err = ERR_BUSY;
         }
@@ -514,7 +453,7 @@ static enum err chunk_take(struct read_job *job)
         atomic_fetch_add(&chunk.file->refs, 1);
         span_keep(job);
     }
-    if (chunk_add(read, &chunk))
+    if (read_chunk_add(read, &chunk))
         return ERR_OK;
     buf_unref(chunk.bytes.buf);
     if (chunk.file)
@@ -533,7 +472,7 @@ static enum err go_on(struct store_log *log, struct store_read *read, int64_t ba
             break;
         return from_segment(log, read, log->segments[i]->base, 0);
     }
-    enum err err = from_tail(log, read);
+    enum err err = read_from_tail(log, read);
     if (err == ERR_OK && has_holes(log, read))
         err = rebuild_start(log, read);
     return err;
@@ -646,7 +585,7 @@ static bool from_span(struct store_log *log, struct store_read *read, struct seg
         return false;
     struct store_chunk chunk = {
         .file = &segment->file->file, .file_offset = span->position, .size = span->size};
-    if (!chunk_add(read, &chunk))
+    if (!read_chunk_add(read, &chunk))
         return false;
     atomic_fetch_add(&chunk.file->refs, 1);
     segment_touch(log, segment);
@@ -671,7 +610,7 @@ enum err read_open(struct store_log *log, struct store_read *read)
         return ERR_OK;
     if (segment)
         return from_segment(log, read, segment->base, 0);
-    enum err err = from_tail(log, read);
+    enum err err = read_from_tail(log, read);
     if (err == ERR_OK && has_holes(log, read))
         err = rebuild_start(log, read);
     return err;

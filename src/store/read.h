@@ -11,3 +11,8 @@ NODISCARD bool read_scope_fill(struct store_log *log, const struct segment *segm
 void read_index_install(struct segment *segment, struct index *older, uint32_t to);
 /* On a helper: a file for the path, with one reference. */
 NODISCARD enum err read_segment_open(struct os *os, const char *path, struct segment_file **out);
+/* --- read_tail.c --- */
+/* One more piece of what was read; its reference becomes the read's. False: out of memory. */
+NODISCARD bool read_chunk_add(struct store_read *read, const struct store_chunk *take_chunk);
+/* What of the read's offsets the tail holds. ERR_BUSY: no memory, nothing is read. */
+NODISCARD enum err read_from_tail(struct store_log *log, struct store_read *read);

@@ -42,12 +42,11 @@ void read_span_keep(struct store_log *log, const struct read_span *span)
         *slot_of(home->spans, &log->key, span->offset) = (struct spans_slot){log->key, *span};
 }
 
-/* sendfile would wait for what is not in the page cache. Pages come and go in larger pieces. */
-static bool is_cached(struct os *os, int fd, const struct read_span *span)
+bool read_span_is_cached(struct os *os, int fd, uint32_t position, uint32_t size)
 {
     uint8_t byte;
-    uint64_t last = (uint64_t)span->position + span->size - 1;
-    for (uint64_t at = span->position; at < last; at += SPAN_PROBE_STEP) {
+    uint64_t last = (uint64_t)position + size - 1;
+    for (uint64_t at = position; at < last; at += SPAN_PROBE_STEP) {
         if (os->ops->pread_cached(os, fd, &byte, 1, at) != 1)
             return false;
     }
@@ -69,5 +68,7 @@ const struct read_span *read_span_find(struct store_log *log, const struct segme
     if (read->size_max < span->size || read->size_max > span->size_max ||
         read->offset_limit < span->offset_next)
         return NULL;
-    return is_cached(log->store->os, segment->file->file.fd, span) ? span : NULL;
+    bool is_cached =
+        read_span_is_cached(log->store->os, segment->file->file.fd, span->position, span->size);
+    return is_cached ? span : NULL;
 }

@@ -27,3 +27,6 @@ void read_span_keep(struct store_log *log, const struct read_span *span);
  * look into the file. The segment is open. */
 const struct read_span *read_span_find(struct store_log *log, const struct segment *segment,
                                        const struct store_read *read);
+/* sendfile would wait for what is not in the page cache. Pages come and go in larger pieces: not
+ * each is looked at. size is at least 1. */
+bool read_span_is_cached(struct os *os, int fd, uint32_t position, uint32_t size);
