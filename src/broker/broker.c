@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "broker/binding.h"
+#include "broker/group_settings_state.h"
 #include "broker/owner.h"
 #include "broker/quota_state.h"
 #include "broker/telemetry_state.h"
@@ -183,6 +184,13 @@ static void open_telemetry(struct opening *opening, struct slice key, struct sli
         open_complain(opening, err, "a subscription to client metrics");
 }
 
+static void open_group(struct opening *opening, struct slice key, struct slice value)
+{
+    enum err err = broker_group_settings_load(opening->broker, key, value, opening->diag);
+    if (err)
+        open_complain(opening, err, "settings of a group");
+}
+
 static void open_fact(void *arg, struct slice key, struct slice value)
 {
     struct opening *opening = arg;
@@ -196,6 +204,8 @@ static void open_fact(void *arg, struct slice key, struct slice value)
         open_quota(opening, key, value);
     else if (broker_facts_has_prefix(key, FACT_TELEMETRY_PREFIX))
         open_telemetry(opening, key, value);
+    else if (broker_facts_has_prefix(key, FACT_GROUP_PREFIX))
+        open_group(opening, key, value);
 }
 
 static enum err open_facts(struct broker *broker, struct settings_version *settings,
@@ -217,6 +227,7 @@ static enum err open_facts(struct broker *broker, struct settings_version *setti
         return opening->err;
     broker_quota_loaded(broker);
     broker_telemetry_loaded(broker);
+    broker_group_settings_loaded(broker);
     return opening->err;
 }
 
@@ -344,6 +355,7 @@ void broker_close(struct broker *broker)
     if (core) {
         broker_quota_close(broker);
         broker_telemetry_close(broker);
+        broker_group_settings_close(broker);
     }
     while (core && (topic = broker_topic_after(core, topic ? topic->name : SLICE_NULL))) {
         for (uint32_t i = 0; i < topic->partition_count; i++)

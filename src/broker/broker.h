@@ -153,7 +153,8 @@ struct broker_settings_alter {
     struct uuid topic_id; /* unless for_broker */
     bool for_broker;
     bool cluster; /* with for_broker: the default of all brokers, which this broker's own beats */
-    struct slice name; /* for broker_telemetry_alter: of the subscription */
+    struct slice name; /* for broker_telemetry_alter: of the subscription;
+                          for broker_group_settings_alter: of the group */
     bool replace_all;
     bool validate_only;
     const struct broker_setting_change *changes;

@@ -31,6 +31,8 @@ static const char *const config_words[] = {
     "downgrade",
     "range",
     "range,uniform",
+    "read_committed",
+    "read_uncommitted",
     "uniform",
     "uniform,range",
     "upgrade",
@@ -51,6 +53,15 @@ const struct config_rule *broker_config_find(struct config_rules rules, struct s
         if (slice_equal_text(name, rules.rules[i].name))
             return &rules.rules[i];
     }
+    return NULL;
+}
+
+const char *broker_config_name_at(struct config_rules rules, size_t offset)
+{
+    for (unsigned i = 0; i < rules.count; i++)
+        if (rules.rules[i].offset == offset)
+            return rules.rules[i].name;
+    CHECK(false);
     return NULL;
 }
 
@@ -179,6 +190,16 @@ static enum err config_list_add(const struct config_rule *rule, struct slice par
     return ERR_OK;
 }
 
+static enum err config_reset(const struct config_rule *rule, struct slice text, int64_t *field,
+                             struct diag *diag)
+{
+    if (broker_config_reset_parse(text, field))
+        return ERR_OK;
+    diag_set(diag, "%s: '%.*s' is none of earliest, latest and by_duration:PnDTnHnMn.nS",
+             rule->name, (int)MIN(text.size, 64), (const char *)text.data);
+    return ERR_INVALID;
+}
+
 /* The parts of list and more, each once, but for those of less. Each list that a setting can have
  * is a word of its table. */
 static enum err config_list_make(const struct config_rule *rule, const struct list_change *change,
@@ -225,6 +246,8 @@ enum err broker_config_parse(const struct config_rule *rule, struct slice text, 
         return config_text(rule, text, field, diag);
     case CONFIG_TYPE_DOUBLE:
         return config_double(rule, text, field, diag);
+    case CONFIG_TYPE_RESET:
+        return config_reset(rule, text, field, diag);
     }
     CHECK(false);
     return ERR_INVALID;
@@ -264,6 +287,8 @@ const char *broker_config_text(const struct config_rule *rule, const void *objec
         return buffer;
     case CONFIG_TYPE_DOUBLE:
         return config_double_text(*(const double *)field, buffer);
+    case CONFIG_TYPE_RESET:
+        return broker_config_reset_text(*(const int64_t *)field, buffer);
     default:
         return *(const char *const *)field;
     }
@@ -277,6 +302,7 @@ static size_t config_size(const struct config_rule *rule)
     case CONFIG_TYPE_INT:
         return sizeof(int32_t);
     case CONFIG_TYPE_LONG:
+    case CONFIG_TYPE_RESET:
         return sizeof(int64_t);
     case CONFIG_TYPE_DOUBLE:
         return sizeof(double);
@@ -289,6 +315,12 @@ void broker_config_copy(const struct config_rule *rule, void *to, const void *fr
                         size_t from_offset)
 {
     memcpy((char *)to + rule->offset, (const char *)from + from_offset, config_size(rule));
+}
+
+size_t broker_config_set_count(config_set set)
+{
+    return (size_t)__builtin_popcountll((uint64_t)set) +
+           (size_t)__builtin_popcountll((uint64_t)(set >> 64));
 }
 
 bool broker_config_equal(const struct config_rule *rule, const void *a, const void *b)

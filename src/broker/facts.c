@@ -9,6 +9,7 @@
 //                           name size u8, name, settings
 //   key "quota/" entity     see quota_facts.c
 //   key "client-metrics/" name   see telemetry_facts.c
+//   key "group/" name   settings
 //   settings                count u16, each: name size u8, name, value size u16, value as text
 #include "base/endian.h"
 #include "base/text.h"
@@ -111,7 +112,7 @@ void broker_facts_settings_encode(struct config_rules rules, config_set set, con
                                   struct text *out)
 {
     facts_u8(out, FACT_VERSION);
-    facts_u16(out, (uint16_t)__builtin_popcountll(set));
+    facts_u16(out, (uint16_t)broker_config_set_count(set));
     facts_pairs_add(rules, set, values, out);
 }
 
@@ -170,7 +171,7 @@ void broker_facts_topic_encode(const struct fact_topic *topic, struct text *out)
     text_add(out, topic->name);
     const struct topic_settings *settings = topic->settings;
     const struct broker_binding *binding = settings->binding;
-    facts_u16(out, (uint16_t)(__builtin_popcountll(settings->set) + (binding != NULL)));
+    facts_u16(out, (uint16_t)(broker_config_set_count(settings->set) + (binding != NULL)));
     facts_pairs_add(broker_topic_config_rules(), settings->set, &settings->config, out);
     if (binding)
         facts_pair_add(slice_text(BROKER_BINDING_NAME), slice_text(binding->text), out);

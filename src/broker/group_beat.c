@@ -1,6 +1,7 @@
 // Groups of the newer protocol: their heartbeats served, and how they come to be and change kind.
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/group_coordinator.h"
+#include "broker/group_settings.h"
 
 /* --- the world of the state machine --- */
 
@@ -44,6 +45,14 @@ static bool env_topic_after(struct consumer_env *env, struct slice name, struct 
     return topic_tell(broker_topic_after(core, name), out);
 }
 
+static void env_tune(struct consumer_env *env, struct slice group_id)
+{
+    struct broker_group_settings settings;
+    broker_group_settings_get(groups_of(env)->core, group_id, &settings);
+    env->session_ms = settings.consumer_session_timeout_ms;
+    env->heartbeat_ms = settings.consumer_heartbeat_interval_ms;
+}
+
 void broker_group_beat_init(struct groups *groups)
 {
     const struct broker_settings *settings = broker_settings_now(groups->core);
@@ -52,19 +61,17 @@ void broker_group_beat_init(struct groups *groups)
     groups->can_upgrade = is_both || strcmp(policy, "upgrade") == 0;
     groups->can_downgrade = is_both || strcmp(policy, "downgrade") == 0;
     bool is_range = strncmp(settings->group_consumer_assignors, "range", 5) == 0;
-    groups->consumer_env =
-        (struct consumer_env){.budget = groups->env.budget,
-                              .session_ms = settings->group_consumer_session_timeout_ms,
-                              .heartbeat_ms = settings->group_consumer_heartbeat_interval_ms,
-                              .size_max = settings->group_consumer_max_size,
-                              .assignor = is_range ? "range" : "uniform",
-                              .assignors = settings->group_consumer_assignors,
-                              .random = env_random,
-                              .topics_generation = env_generation,
-                              .topic_named = env_topic_named,
-                              .topic_with_id = env_topic_with_id,
-                              .topic_after = env_topic_after,
-                              .record = broker_group_turn_record};
+    groups->consumer_env = (struct consumer_env){.budget = groups->env.budget,
+                                                 .tune = env_tune,
+                                                 .size_max = settings->group_consumer_max_size,
+                                                 .assignor = is_range ? "range" : "uniform",
+                                                 .assignors = settings->group_consumer_assignors,
+                                                 .random = env_random,
+                                                 .topics_generation = env_generation,
+                                                 .topic_named = env_topic_named,
+                                                 .topic_with_id = env_topic_with_id,
+                                                 .topic_after = env_topic_after,
+                                                 .record = broker_group_turn_record};
 }
 
 /* --- kinds --- */

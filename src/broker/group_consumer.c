@@ -97,8 +97,11 @@ void broker_group_consumer_due(struct group_consumer *group, int64_t deadline_ms
 
 void broker_group_consumer_touch(struct group_consumer *group, struct consumer_member *member)
 {
-    int32_t session_ms = member->is_classic ? member->session_timeout_ms : group->env->session_ms;
-    member->session_deadline_ms = group->env->now_ms + session_ms;
+    struct consumer_env *env = group->env;
+    if (env->tune)
+        env->tune(env, group->id);
+    int32_t session_ms = member->is_classic ? member->session_timeout_ms : env->session_ms;
+    member->session_deadline_ms = env->now_ms + session_ms;
     broker_group_consumer_due(group, member->session_deadline_ms);
 }
 
@@ -339,6 +342,8 @@ enum err broker_group_consumer_answer(struct group_consumer *group,
     beat->assignment_count = parts->count;
     beat->member_id_out = slice_make(block + size, member->id.size);
     beat->member_epoch_out = member->epoch;
+    if (group->env->tune)
+        group->env->tune(group->env, group->id);
     beat->heartbeat_ms = group->env->heartbeat_ms;
     return ERR_OK;
 }

@@ -56,11 +56,13 @@ struct consumer_env {
     int64_t now_ms;  /* monotonic; set before every call */
     int64_t wall_ms; /* set before every call */
     struct budget *budget;
-    int32_t session_ms;
-    int32_t heartbeat_ms;
+    int32_t session_ms;   /* of members that do not say; tune makes it the group's */
+    int32_t heartbeat_ms; /* the same */
     int32_t size_max;
     const char *assignor;  /* the default: "uniform" or "range" */
     const char *assignors; /* those allowed, with commas between */
+    /* What the group sets: puts session_ms and heartbeat_ms. NULL: the same for all. */
+    void (*tune)(struct consumer_env *env, struct slice group_id);
     uint64_t (*random)(struct consumer_env *env);
     /* Changes whenever a topic appears, grows or goes. */
     uint64_t (*topics_generation)(struct consumer_env *env);

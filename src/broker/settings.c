@@ -180,18 +180,21 @@ static unsigned settings_index_of(size_t offset)
     return 0;
 }
 
-void broker_settings_synonyms(struct core *core, const struct config_rule *rule,
-                              const struct topic_settings *settings, config_entry_fn fn, void *arg)
+void broker_settings_synonyms(struct core *core, const struct config_own *own, config_entry_fn fn,
+                              void *arg)
 {
+    const struct config_rule *rule = own->rule;
     struct description d;
     struct broker_settings defaults;
     broker_settings_init(&defaults);
     memset(&d, 0, sizeof(d));
-    config_set bit = (config_set)1 << (rule - broker_topic_config_rules().rules);
-    if (settings->set & bit)
-        settings_add(&d, rule, &settings->config, CONFIG_SOURCE_TOPIC);
-    settings_add_layers(&d, broker_core(core)->settings, &defaults,
-                        settings_index_of(rule->synonym));
+    if (own->values)
+        settings_add(&d, rule, own->values, own->source);
+    if (rule->synonym == CONFIG_SYNONYM_NONE)
+        settings_add(&d, rule, own->defaults, CONFIG_SOURCE_DEFAULT);
+    else
+        settings_add_layers(&d, broker_core(core)->settings, &defaults,
+                            settings_index_of(rule->synonym));
     d.entry.name = rule->name;
     d.entry.value = d.entry.synonyms[0].value;
     d.entry.source = d.entry.synonyms[0].source;

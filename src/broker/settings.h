@@ -15,6 +15,7 @@ struct broker_settings {
 #define SETTING_TYPE_DOUBLE                                       double
 #define SETTING_TYPE_TEXT                                         const char *
 #define SETTING_TYPE_LIST                                         const char *
+#define SETTING_TYPE_RESET                                        int64_t
 #define SETTING(kind, field, name, value, min, max, dynamic, doc) SETTING_TYPE_##kind field;
 #include "broker/settings.def" // IWYU pragma: keep
 #undef SETTING

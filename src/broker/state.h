@@ -47,9 +47,16 @@ void broker_settings_version_resolve(struct settings_version *version);
 struct settings_version *broker_settings_version_ref(struct settings_version *version);
 void broker_settings_version_unref(struct settings_version *version);
 
-/* Describes one setting of a topic with its synonyms among the broker's. */
-void broker_settings_synonyms(struct core *core, const struct config_rule *rule,
-                              const struct topic_settings *settings, config_entry_fn fn, void *arg);
+/* A setting that something gives itself, over the broker's. */
+struct config_own {
+    const struct config_rule *rule;
+    const void *values; /* NULL: it does not */
+    enum config_source source;
+    const void *defaults; /* of a rule without a synonym */
+};
+/* Describes it with its synonyms among the broker's. */
+void broker_settings_synonyms(struct core *core, const struct config_own *own, config_entry_fn fn,
+                              void *arg);
 
 /* A topic that sets nothing; NULL: out of memory. */
 struct topic_settings *broker_topic_config_new(const struct settings_version *base);
@@ -76,6 +83,7 @@ struct broker_move;
 struct quota_core;
 struct telemetry;
 struct telemetry_table;
+struct group_table;
 
 /* Between two cores: all calls are parked, nobody may touch it. */
 #define BROKER_HOME_NONE UINT32_MAX
@@ -274,6 +282,7 @@ struct broker_core {
     struct settings_version *settings;
     struct quota_core *quota;
     struct telemetry_table *telemetry; /* NULL: no subscriptions */
+    struct group_table *group_table;   /* NULL: no group has settings of its own */
     struct list moves;                 /* of move_part.node: partitions on their way */
     struct list blocked;               /* partitions with a queue */
     struct core_timer blocked_timer;

@@ -205,8 +205,12 @@ void broker_topic_config_each(struct core *core, const struct broker_topic *topi
                               config_entry_fn fn, void *arg)
 {
     const struct topic_settings *settings = broker_topic_version_of(topic)->settings;
-    for (unsigned i = 0; i < COUNT_OF(topic_rules); i++)
-        broker_settings_synonyms(core, &topic_rules[i], settings, fn, arg);
+    for (unsigned i = 0; i < COUNT_OF(topic_rules); i++) {
+        struct config_own own = {.rule = &topic_rules[i], .source = CONFIG_SOURCE_TOPIC};
+        if (settings->set & (config_set)1 << i)
+            own.values = &settings->config;
+        broker_settings_synonyms(core, &own, fn, arg);
+    }
     topic_config_binding(topic, fn, arg);
     for (unsigned i = 0; i < COUNT_OF(topic_fixed); i++) {
         struct config_entry entry = {

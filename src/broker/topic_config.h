@@ -21,6 +21,7 @@ enum config_source {
     CONFIG_SOURCE_DEFAULT = 5,
     CONFIG_SOURCE_LOGGER = 6,
     CONFIG_SOURCE_METRICS = 7,
+    CONFIG_SOURCE_GROUP = 8,
 };
 
 enum config_type {
@@ -30,7 +31,12 @@ enum config_type {
     CONFIG_TYPE_DOUBLE,
     CONFIG_TYPE_TEXT,
     CONFIG_TYPE_LIST,
+    CONFIG_TYPE_RESET, /* earliest, latest, by_duration:P...; see BROKER_RESET_LATEST */
 };
+
+/* Values of a CONFIG_TYPE_RESET, an int64_t; others are milliseconds back from now. */
+#define BROKER_RESET_LATEST   INT64_C(-1)
+#define BROKER_RESET_EARLIEST INT64_C(-2)
 
 #define CONFIG_SYNONYMS_MAX 5
 

@@ -3,6 +3,7 @@
 #include "wire/kafka_describe_configs.h"
 
 #include "base/text.h"
+#include "broker/group_settings.h"
 #include "broker/telemetry.h"
 #include "broker/topic_config.h"
 #include "kafka/configs.h"
@@ -32,6 +33,7 @@ static int8_t type_code(enum config_type type)
     static const int8_t codes[] = {
         [CONFIG_TYPE_BOOL] = 1,   [CONFIG_TYPE_INT] = 3,  [CONFIG_TYPE_LONG] = 5,
         [CONFIG_TYPE_DOUBLE] = 6, [CONFIG_TYPE_TEXT] = 2, [CONFIG_TYPE_LIST] = 7,
+        [CONFIG_TYPE_RESET] = 2,
     };
     return (unsigned)type < COUNT_OF(codes) ? codes[type] : 0;
 }
@@ -106,6 +108,8 @@ static void each(struct describe *describe, const struct broker_topic *topic, co
         kafka_loggers_each(core, fn, describe);
     else if (describe->resource->resource_type == KAFKA_RESOURCE_METRICS)
         broker_telemetry_each(core, describe->resource->resource_name, fn, describe);
+    else if (describe->resource->resource_type == KAFKA_RESOURCE_GROUP)
+        broker_group_settings_each(core, describe->resource->resource_name, fn, describe);
     else
         broker_settings_each(core, describe->resource->resource_name.size == 0, fn, describe);
 }
@@ -154,6 +158,8 @@ static const char *resource_fault(struct core *core,
     switch (resource->resource_type) {
     case KAFKA_RESOURCE_METRICS:
         return has_name ? NULL : "Client metrics subscription name must not be empty";
+    case KAFKA_RESOURCE_GROUP:
+        return has_name ? NULL : "Group name must not be empty";
     case KAFKA_RESOURCE_BROKER:
         if (!has_name) /* the default of all */
             return NULL;

@@ -1,9 +1,10 @@
-// AlterConfigs and IncrementalAlterConfigs: settings of topics and of this broker.
+// AlterConfigs and IncrementalAlterConfigs: settings of topics, of this broker, of groups.
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/kafka_alter_configs.h"
 #include "wire/kafka_incremental_alter_configs.h"
 
 #include "base/map.h"
+#include "broker/group_settings.h"
 #include "broker/telemetry.h"
 #include "kafka/configs.h"
 #include "kafka/error.h"
@@ -109,6 +110,8 @@ static size_t type_slot(int8_t type)
         return 3;
     case KAFKA_RESOURCE_METRICS:
         return 4;
+    case KAFKA_RESOURCE_GROUP:
+        return 5;
     default:
         return 0;
     }
@@ -117,7 +120,7 @@ static size_t type_slot(int8_t type)
 /* What is named twice is refused: nobody could say which of the two holds. */
 static bool doubles_refuse(struct alter *state, struct core *core)
 {
-    struct map seen[5]; /* by type; those of no known type together */
+    struct map seen[6]; /* by type; those of no known type together */
     bool ok = true;
     for (size_t i = 0; i < COUNT_OF(seen); i++)
         map_init(&seen[i], core_random(core));
@@ -165,6 +168,10 @@ static void one_judge(struct kafka_request *request, struct alter_one *one)
                        "Unexpected broker id: only the settings of the node asked can be changed");
     } else if (one->type == KAFKA_RESOURCE_METRICS) {
         one->alter.name = one->name; /* judged where it is changed */
+    } else if (one->type == KAFKA_RESOURCE_GROUP) {
+        one->alter.name = one->name;
+        if (one->name.size == 0)
+            one_refuse(one, KAFKA_INVALID_REQUEST, "Default group resources are not allowed.");
     } else if (one->type != KAFKA_RESOURCE_TOPIC) {
         one_refuse(one, KAFKA_INVALID_REQUEST, "Unsupported resource type");
     } else if ((topic = broker_topic_find(request->core, one->name)) != NULL) {
@@ -203,6 +210,8 @@ static void alter_start(struct kafka_request *request)
             pending--;
             if (state->ones[i].type == KAFKA_RESOURCE_METRICS)
                 broker_telemetry_alter(request->core, &state->ones[i].alter);
+            else if (state->ones[i].type == KAFKA_RESOURCE_GROUP)
+                broker_group_settings_alter(request->core, &state->ones[i].alter);
             else
                 broker_settings_alter(request->core, &state->ones[i].alter);
         }

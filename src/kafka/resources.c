@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "broker/group_settings.h"
 #include "broker/telemetry.h"
 #include "kafka/configs.h"
 #include "kafka/error.h"
@@ -44,6 +45,7 @@ static void add_all(struct core *core, struct resources *state, int8_t type)
     const struct broker_telemetry_rule *rule;
     const struct broker_topic *topic = NULL;
     size_t position = 0;
+    struct slice name;
     switch (type) {
     case KAFKA_RESOURCE_TOPIC:
         while ((topic = broker_topic_after(core, topic ? topic->name : SLICE_NULL)))
@@ -57,7 +59,11 @@ static void add_all(struct core *core, struct resources *state, int8_t type)
         while ((rule = broker_telemetry_next(core, &position)))
             add(state, type, rule->name);
         break;
-    default: /* no group has settings of its own */
+    case KAFKA_RESOURCE_GROUP:
+        while ((name = broker_group_settings_next(core, &position)).data)
+            add(state, type, name);
+        break;
+    default:
         break;
     }
 }
@@ -84,7 +90,7 @@ void kafka_resources_list_handle(struct kafka_request *request)
         wanted = 1u << 3; /* subscriptions were all there was to list */
     else if (asked.resource_types_count == 0)
         wanted = ~0u;
-    state.capacity += broker_topic_count(core);
+    state.capacity += broker_topic_count(core) + broker_group_settings_count(core);
     state.response.config_resources =
         kafka_request_alloc(request, state.capacity, sizeof(*state.response.config_resources));
     if (!state.response.config_resources)

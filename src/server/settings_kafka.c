@@ -3,6 +3,7 @@
 #include "server/settings_kafka.h"
 
 #include "base/text.h"
+#include "broker/group_settings.h"
 #include "server/conf_scalar.h"
 #include "server/settings_topics.h"
 
@@ -372,5 +373,8 @@ enum err server_settings_kafka_apply(struct server_settings *settings,
         return server_conf_complain(
             diag, &map->place,
             "group.min.session.timeout.ms is greater than group.max.session.timeout.ms");
+    struct diag why = {""};
+    if (broker_group_settings_check(broker, &why) != ERR_OK)
+        return server_conf_complain(diag, &map->place, "%s", why.text);
     return ERR_OK;
 }

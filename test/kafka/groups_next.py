@@ -57,6 +57,7 @@ class NextGroupsTest(case.ServerCase):
             offsets.topic.num.partitions: 3
             group.initial.rebalance.delay.ms: 0
             group.consumer.heartbeat.interval.ms: 700
+            group.consumer.min.heartbeat.interval.ms: 500
             group.consumer.max.size: 12
         }
     """

@@ -20,6 +20,7 @@ class NextRdkafkaTest(case.ServerCase):
     config = """
         kafka {
             group.consumer.heartbeat.interval.ms: 200
+            group.consumer.min.heartbeat.interval.ms: 200
             offsets.topic.num.partitions: 3
         }
     """

@@ -120,6 +120,7 @@ class ShareTest(case.ServerCase):
             offsets.topic.num.partitions: 3
             share.coordinator.state.topic.num.partitions: 3
             group.share.record.lock.duration.ms: {LOCK_MS}
+            group.share.min.record.lock.duration.ms: {LOCK_MS}
             group.share.delivery.count.limit: {DELIVERIES}
         }}
     """
