@@ -135,6 +135,10 @@ static void join_serve(struct core *core, struct broker_call *call)
         join_fail(core, join, entry ? ERR_LOADING : ERR_NO_MEMORY);
         return;
     }
+    if (entry->share) {
+        join_fail(core, join, ERR_PROTOCOL);
+        return;
+    }
     if (!broker_group_beat_join(entry, join))
         broker_group_classic_join(&entry->group, join);
     broker_group_turn_end(entry);
@@ -325,6 +329,8 @@ static enum err member_check(const struct group_commit *commit, struct group_ent
 static enum err commit_check(struct core *core, struct group_commit *commit,
                              struct group_entry *entry)
 {
+    if (entry->share)
+        return ERR_NOT_FOUND;
     if (!commit->transactional_id.data)
         return member_check(commit, entry);
     bool is_named =
@@ -425,6 +431,8 @@ static enum err fetch_all(struct group_fetch *fetch, const struct group_entry *e
 /* A member of the newer protocol may say who it is. */
 static enum err fetch_check(const struct group_fetch *fetch, const struct group_entry *entry)
 {
+    if (entry && entry->share)
+        return ERR_NOT_FOUND;
     if (!entry || !entry->consumer || !fetch->member_id.data)
         return ERR_OK;
     const struct consumer_member *member =

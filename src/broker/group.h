@@ -261,6 +261,7 @@ struct group_listed {
     struct slice protocol_type;
     const char *state;
     bool is_consumer; /* of the newer protocol */
+    bool is_share;
 };
 struct group_list {
     struct broker_call call;

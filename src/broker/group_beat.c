@@ -187,7 +187,8 @@ static enum err beat_go(struct group_entry *entry, struct group_beat *beat)
     if (!broker_group_turn_is_ready(entry))
         return ERR_LOADING;
     if (!entry->consumer) {
-        enum err err = beat->member_epoch == 0 ? upgrade(entry) : ERR_NOT_FOUND;
+        bool may_begin = beat->member_epoch == 0 && !entry->share;
+        enum err err = may_begin ? upgrade(entry) : ERR_NOT_FOUND;
         if (err == ERR_NOT_FOUND)
             diag_set(&beat->call.diag, "Group %.*s is not a consumer group.",
                      (int)MIN(beat->group_id.size, (size_t)200), (const char *)beat->group_id.data);

@@ -41,6 +41,13 @@ enum consumer_fact {
     CONSUMER_FACT_TARGET_EPOCH = 6,
     CONSUMER_FACT_TARGET = 7,
     CONSUMER_FACT_CURRENT = 8,
+    /* of share groups: group_share.h */
+    SHARE_FACT_MEMBER = 10,
+    SHARE_FACT_EPOCH = 11,
+    SHARE_FACT_TARGET_EPOCH = 12,
+    SHARE_FACT_TARGET = 13,
+    SHARE_FACT_CURRENT = 14,
+    SHARE_FACT_PARTITIONS = 15,
     CONSUMER_FACT_REGEX = 16,
 };
 

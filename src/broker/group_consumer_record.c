@@ -149,7 +149,8 @@ void broker_group_consumer_record_none(struct group_consumer *group)
 static bool fact_has_name(enum consumer_fact fact)
 {
     return fact == CONSUMER_FACT_MEMBER || fact == CONSUMER_FACT_TARGET ||
-           fact == CONSUMER_FACT_CURRENT || fact == CONSUMER_FACT_REGEX;
+           fact == CONSUMER_FACT_CURRENT || fact == CONSUMER_FACT_REGEX ||
+           fact == SHARE_FACT_MEMBER || fact == SHARE_FACT_TARGET || fact == SHARE_FACT_CURRENT;
 }
 
 enum err broker_group_consumer_record_key(struct codec_output *out, enum consumer_fact fact,
@@ -171,7 +172,7 @@ enum err broker_group_consumer_record_key_read(struct slice bytes, enum consumer
     struct form_in r = {.rest = bytes};
     int16_t kind = broker_form_take_i16(&r);
     if (!r.err && (kind < CONSUMER_FACT_EPOCH || kind > CONSUMER_FACT_REGEX ||
-                   (kind > CONSUMER_FACT_CURRENT && kind < CONSUMER_FACT_REGEX)))
+                   (kind > CONSUMER_FACT_CURRENT && kind < SHARE_FACT_MEMBER)))
         return ERR_UNSUPPORTED;
     for (unsigned i = 0; i < 2; i++) {
         struct slice text = SLICE_NULL;
@@ -341,7 +342,7 @@ enum err broker_group_consumer_record_restore(struct group_consumer *group, enum
     case CONSUMER_FACT_REGEX:
         err = regex_read(group, name, &r);
         break;
-    case CONSUMER_FACT_PARTITIONS:
+    default:
         break;
     }
     return err ? err : r.err;

@@ -213,8 +213,6 @@ enum group_way broker_group_coordinator_enter(struct core *core, struct broker_c
     enum err err = groups ? ERR_OK : ERR_NO_MEMORY;
     if (!err && group_id.size > GROUP_ID_SIZE_MAX)
         err = ERR_GROUP_ID;
-    if (!err && create && broker_share_coordinator_has(core, group_id))
-        err = ERR_PROTOCOL;
     if (!err && !groups->topic && !groups->creating)
         err = topic_take(groups);
     if (err == ERR_NOT_FOUND && !create)

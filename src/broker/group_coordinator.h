@@ -3,6 +3,7 @@
 #pragma once
 
 #include "broker/group_consumer.h"
+#include "broker/group_share.h"
 #include "broker/offsets.h"
 #include "broker/replay.h"
 #include "broker/state.h"
@@ -118,6 +119,7 @@ struct group_turn {
 struct group_entry {
     struct group group;              /* empty while there is a consumer */
     struct group_consumer *consumer; /* of the newer protocol, or NULL */
+    struct group_share *share;       /* of a share group, or NULL */
     struct map facts;                /* key -> struct group_fact */
     struct list fact_list;
     struct list *fact_cursor; /* of the rewrite; NULL: at its beginning */
@@ -185,6 +187,11 @@ bool broker_group_entry_is_subscribed(const struct group_entry *entry, struct sl
 /* A group of the newer protocol, empty. NULL: out of memory. */
 struct group_consumer *broker_group_entry_consumer_new(struct group_entry *entry);
 void broker_group_entry_consumer_free(struct group_entry *entry);
+/* A share group, empty. NULL: out of memory. */
+struct group_share *broker_group_entry_share_new(struct group_entry *entry);
+void broker_group_entry_share_free(struct group_entry *entry);
+/* Nothing is known of it that would make it a classic group. */
+bool broker_group_entry_is_blank(const struct group_entry *entry);
 
 /* --- group_slot.c --- */
 struct group_slot *broker_group_slot_find(const struct group_entry *entry, struct slice topic,

@@ -54,6 +54,7 @@ void broker_group_entry_free(struct group_entry *entry)
     core_timer_cancel(groups->core, &entry->timer);
     broker_group_turn_stop(entry);
     broker_group_entry_consumer_free(entry);
+    broker_group_entry_share_free(entry);
     broker_group_classic_kill(&entry->group, ERR_CLOSED);
     broker_group_fact_free_all(entry);
     list_for_each_safe (node, following, &entry->slots)
@@ -92,6 +93,39 @@ void broker_group_entry_consumer_free(struct group_entry *entry)
     free(entry->consumer);
     budget_release(entry->partition->groups->env.budget, sizeof(*entry->consumer));
     entry->consumer = NULL;
+}
+
+struct group_share *broker_group_entry_share_new(struct group_entry *entry)
+{
+    struct groups *groups = entry->partition->groups;
+    CHECK(!entry->share && !entry->consumer);
+    if (!budget_charge(groups->env.budget, sizeof(struct group_share)))
+        return NULL;
+    struct group_share *share = malloc(sizeof(*share));
+    if (!share) {
+        budget_release(groups->env.budget, sizeof(*share));
+        return NULL;
+    }
+    broker_group_share_init(share, &groups->consumer_env, entry->group.id, entry);
+    entry->share = share;
+    return share;
+}
+
+void broker_group_entry_share_free(struct group_entry *entry)
+{
+    if (!entry->share)
+        return;
+    broker_group_share_deinit(entry->share);
+    free(entry->share);
+    budget_release(entry->partition->groups->env.budget, sizeof(*entry->share));
+    entry->share = NULL;
+}
+
+bool broker_group_entry_is_blank(const struct group_entry *entry)
+{
+    return !entry->consumer && !entry->share && !entry->stored && entry->group_writes == 0 &&
+           entry->group.members.count == 0 && entry->group.pending.count == 0 &&
+           entry->offsets.count == 0;
 }
 
 /* --- what its members read --- */
@@ -149,9 +183,11 @@ static bool slot_may_go(const struct group_entry *entry, const struct group_slot
 
 static bool entry_is_idle(const struct group_entry *entry)
 {
-    bool is_empty = entry->consumer
-                        ? entry->consumer->members.count == 0
-                        : entry->group.state == GROUP_EMPTY && entry->group.pending.count == 0;
+    bool is_empty = entry->group.state == GROUP_EMPTY && entry->group.pending.count == 0;
+    if (entry->consumer)
+        is_empty = entry->consumer->members.count == 0;
+    else if (entry->share)
+        is_empty = entry->share->members.count == 0;
     return is_empty && entry->writes == 0 && broker_group_turn_is_idle(entry);
 }
 
@@ -195,6 +231,10 @@ static void entry_timer(struct core *core, struct core_timer *timer)
         broker_group_beat_downgrade(entry);
         broker_group_turn_end(entry);
     }
+    if (entry->share && entry->share->deadline_ms <= groups->env.now_ms) {
+        broker_group_share_expire(entry->share);
+        broker_group_turn_end(entry);
+    }
     if (entry->check_ms <= groups->env.now_ms) {
         entry->check_ms = groups->env.now_ms + GROUP_CHECK_MS;
         entry_check(entry);
@@ -215,6 +255,8 @@ void broker_group_entry_settle(struct group_entry *entry)
     int64_t due_ms = MIN(entry->group.deadline_ms, entry->check_ms);
     if (entry->consumer)
         due_ms = MIN(due_ms, entry->consumer->deadline_ms);
+    if (entry->share)
+        due_ms = MIN(due_ms, entry->share->deadline_ms);
     if (due_ms >= entry->timer_ms)
         return; /* the timer looks again when it fires */
     entry->timer_ms = due_ms;

@@ -4,6 +4,7 @@
 
 #include "base/endian.h"
 #include "broker/group_coordinator.h"
+#include "broker/share_state.h"
 
 /* Where a record comes from. */
 struct load_place {
@@ -140,6 +141,14 @@ static enum err classic_restore(struct group_entry *entry)
     return err;
 }
 
+static void fact_tell(const struct group_entry *entry, const struct group_fact *fact, enum err err)
+{
+    log_error(core_logger(entry->partition->groups->core), "broker",
+              "a record of a group cannot be read: %s group=%.*s kind=%d", err_text(err),
+              (int)MIN(entry->group.id.size, (size_t)200), (const char *)entry->group.id.data,
+              (int)broker_group_fact_kind(fact));
+}
+
 /* A record that cannot be read costs its member, which has to join again. */
 static enum err fact_restore(struct group_entry *entry, const struct group_fact *fact)
 {
@@ -150,10 +159,7 @@ static enum err fact_restore(struct group_entry *entry, const struct group_fact 
         entry->consumer, broker_group_fact_kind(fact), name, fact->value);
     if (!err || err == ERR_NO_MEMORY)
         return err;
-    log_error(core_logger(entry->partition->groups->core), "broker",
-              "a record of a group cannot be read: %s group=%.*s kind=%d", err_text(err),
-              (int)MIN(entry->group.id.size, (size_t)200), (const char *)entry->group.id.data,
-              (int)broker_group_fact_kind(fact));
+    fact_tell(entry, fact, err);
     struct consumer_member *member = broker_group_consumer_member_find(entry->consumer, name);
     if (member)
         broker_group_consumer_member_free(entry->consumer, member);
@@ -173,12 +179,53 @@ static enum err consumer_restore(struct group_entry *entry)
     return err;
 }
 
+static enum err share_fact_restore(struct group_entry *entry, const struct group_fact *fact)
+{
+    if (!fact->value.data)
+        return ERR_OK;
+    struct slice name = broker_group_fact_name(fact);
+    enum err err = broker_group_share_record_restore(entry->share, broker_group_fact_kind(fact),
+                                                     name, fact->value);
+    if (!err || err == ERR_NO_MEMORY)
+        return err;
+    fact_tell(entry, fact, err);
+    struct group_share_member *member = broker_group_share_member_find(entry->share, name);
+    if (member)
+        broker_group_share_member_free(entry->share, member);
+    return ERR_OK;
+}
+
+static enum err share_restore(struct group_entry *entry)
+{
+    struct share_settings settings;
+    enum err err = broker_group_entry_share_new(entry) ? ERR_OK : ERR_NO_MEMORY;
+    list_for_each (node, &entry->fact_list)
+        if (!err)
+            err = share_fact_restore(entry, LIST_ENTRY(node, struct group_fact, node));
+    broker_share_settings(entry->partition->groups->core, entry->group.id, &settings);
+    if (!err)
+        broker_group_share_record_restored(entry->share, settings.session_ms);
+    else
+        broker_group_entry_share_free(entry);
+    return err;
+}
+
+/* Which of the kinds it is: the one whose record is the newest. */
+static int64_t fact_offset(const struct group_entry *entry, enum consumer_fact kind)
+{
+    const struct group_fact *fact = broker_group_fact_find(entry, kind);
+    return fact && fact->value.data ? fact->log_offset : -1;
+}
+
 enum err broker_group_load_entry(struct group_entry *entry)
 {
-    const struct group_fact *epoch = broker_group_fact_find(entry, CONSUMER_FACT_EPOCH);
+    int64_t consumer = fact_offset(entry, CONSUMER_FACT_EPOCH);
+    int64_t share = fact_offset(entry, SHARE_FACT_EPOCH);
     broker_group_coordinator_now(entry->partition->groups);
-    if (epoch && epoch->value.data && epoch->log_offset > entry->kept_offset)
+    if (consumer > MAX(entry->kept_offset, share))
         return consumer_restore(entry);
+    if (share > entry->kept_offset)
+        return share_restore(entry);
     if (!entry->kept.data)
         return ERR_OK;
     enum err err = classic_restore(entry);

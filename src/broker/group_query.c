@@ -1,6 +1,7 @@
 // What administrators ask of groups: describe, list, delete, forget offsets.
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/group_coordinator.h"
+#include "broker/share_state.h"
 
 static enum group_way enter(struct core *core, struct broker_call *call, struct slice id,
                             struct group_entry **out_entry)
@@ -63,7 +64,7 @@ static void describe_serve(struct core *core, struct broker_call *call)
     }
     if (enter(core, call, out->group_id, &entry) == GROUP_WAIT)
         return;
-    if (entry->consumer) {
+    if (entry->consumer || entry->share) {
         diag_set(&call->diag, "Group %.*s is not a classic group.",
                  (int)MIN(out->group_id.size, (size_t)200), (const char *)out->group_id.data);
         broker_call_finish(core, call, ERR_NOT_FOUND);
@@ -103,11 +104,15 @@ static enum err list_fill(struct group_list *list, const struct groups *groups)
         out->group_id = keep(&list->arena, entry->group.id, &err);
         out->protocol_type = keep(&list->arena, entry->group.protocol_type, &err);
         out->state = broker_group_state_name(entry->group.state);
-        if (!entry->consumer)
-            continue;
-        out->is_consumer = true;
-        out->protocol_type = SLICE_LITERAL("consumer");
-        out->state = broker_group_consumer_state(entry->consumer);
+        if (entry->consumer) {
+            out->is_consumer = true;
+            out->protocol_type = SLICE_LITERAL("consumer");
+            out->state = broker_group_consumer_state(entry->consumer);
+        } else if (entry->share) {
+            out->is_share = true;
+            out->protocol_type = SLICE_LITERAL("share");
+            out->state = entry->share->members.count > 0 ? "Stable" : "Empty";
+        }
     }
     return err;
 }
@@ -190,8 +195,11 @@ static void delete_serve(struct core *core, struct broker_call *call)
     }
     if (enter(core, call, request->group_id, &entry) == GROUP_WAIT)
         return;
-    if (entry->consumer) {
-        delete_consumer(core, call, entry);
+    if (entry->consumer || entry->share) {
+        if (entry->consumer)
+            delete_consumer(core, call, entry);
+        else
+            broker_share_admin_delete(core, request);
         return;
     }
     enum err err = entry->group.state == GROUP_EMPTY ? ERR_OK : ERR_NOT_EMPTY;
@@ -239,6 +247,10 @@ static void forget_serve(struct core *core, struct broker_call *call)
     }
     if (enter(core, call, forget->group_id, &entry) == GROUP_WAIT)
         return;
+    if (entry->share) {
+        broker_call_finish(core, call, ERR_NOT_FOUND);
+        return;
+    }
     bool busy = entry->group.state != GROUP_EMPTY &&
                 !slice_equal_text(entry->group.protocol_type, "consumer");
     enum err err = busy ? ERR_NOT_EMPTY : ERR_OK;

@@ -72,6 +72,7 @@ void broker_group_turn_void(struct group_entry *entry, enum err err)
     turn->next = NULL;
     turn->is_void = true;
     broker_group_entry_consumer_free(entry);
+    broker_group_entry_share_free(entry);
     broker_group_classic_reset(&entry->group, ERR_REBALANCE);
     answers_finish(entry, &turn->answers, err);
     if (!turn->is_sent)
@@ -91,7 +92,9 @@ bool broker_group_turn_is_ready(struct group_entry *entry)
 void broker_group_turn_end(struct group_entry *entry)
 {
     struct group_turn *turn = &entry->turn;
-    if (entry->consumer && entry->consumer->is_broken) {
+    bool is_broken = (entry->consumer && entry->consumer->is_broken) ||
+                     (entry->share && entry->share->is_broken);
+    if (is_broken) {
         broker_group_turn_void(entry, ERR_NO_MEMORY);
         return;
     }

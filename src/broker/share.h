@@ -22,6 +22,22 @@ struct share_lock {
     int16_t count; /* deliveries, this one included */
 };
 
+/* What is in force for a group. */
+enum share_reset { SHARE_RESET_LATEST, SHARE_RESET_EARLIEST, SHARE_RESET_DURATION };
+struct share_settings {
+    int32_t session_ms;
+    int32_t heartbeat_ms;
+    int32_t lock_ms;
+    int32_t locks_max;      /* records under way in a partition */
+    int16_t count_max;      /* deliveries */
+    bool is_committed;      /* records of open and aborted transactions are not for the group */
+    bool can_renew;         /* locks */
+    enum share_reset reset; /* where partitions begin that it has not read yet */
+    int64_t reset_ms;       /* with DURATION: so long ago */
+};
+/* On core 0. */
+void broker_share_settings(struct core *core, struct slice group_id, struct share_settings *out);
+
 struct share_cursor;
 struct share_call;
 
@@ -33,7 +49,8 @@ struct share_call_part {
     size_t ack_count;
     bool forgotten; /* leaves the session */
     /* out */
-    enum err err;     /* NOT_FOUND: no such partition; those of broker_read */
+    enum err err;     /* NOT_FOUND: no such partition; INVALID: the group has not begun to read it;
+                         those of broker_read */
     enum err ack_err; /* ACCESS: not locked by this member; INVALID; and those of an append */
     struct broker_read read; /* while lock_count > 0: broker_share_release */
     struct share_lock *locks;
@@ -43,6 +60,7 @@ struct share_call_part {
     struct share_cursor *cursor;
     struct list waiting;
     size_t lock_capacity;
+    int64_t batch_first; /* of the batch that is being taken */
     bool is_read;
 };
 
@@ -55,8 +73,10 @@ struct share_call {
     int32_t epoch;   /* of the session; 0: a new one, -1: the last */
     bool is_fetch;
     bool is_exact; /* no more than record_max, else whole batches */
+    int32_t split; /* unless is_exact: a lock begins anew at the batch that finds so many in it */
     bool is_renewing;
     int32_t wait_ms;
+    int64_t size_min; /* waits for so many bytes */
     int64_t size_max;
     int64_t record_max;
     struct share_call_part *named;
@@ -67,6 +87,9 @@ struct share_call {
     size_t part_count;
     int32_t lock_ms;
     /* the broker's */
+    struct share_settings settings;
+    int64_t probed; /* bytes that could be read; while it waits for size_min */
+    bool has_probed;
     struct list node;
     struct core_timer timer;
     struct share_session *session;
@@ -92,8 +115,9 @@ struct share_gone {
 void broker_share_gone(struct core *core, struct share_gone *gone);
 
 struct share_beat {
-    struct broker_call call; /* err: INVALID (diag), MEMBER_UNKNOWN, EPOCH_FENCED, GROUP_FULL,
-                                PROTOCOL, GROUP_ID, LOADING */
+    struct broker_call
+        call; /* err: INVALID (diag), NOT_FOUND (diag: no such group, or another
+                 kind), MEMBER_UNKNOWN, EPOCH_FENCED, GROUP_FULL, GROUP_ID, LOADING */
     struct slice group_id;
     struct slice member_id;
     struct slice rack_id; /* null: not said */
@@ -124,12 +148,56 @@ struct share_member_view {
 };
 /* The results lie in arena, which the caller inits before and deinits after. */
 struct share_describe {
-    struct broker_call call; /* err: NOT_FOUND, GROUP_ID, LOADING */
+    struct broker_call call; /* err: NOT_FOUND (diag), GROUP_ID, LOADING */
     struct slice group_id;
     struct arena arena;
     const char *state;
     int32_t epoch;
+    int32_t assignment_epoch;
     struct share_member_view *members;
     size_t member_count;
 };
 void broker_share_describe(struct core *core, struct share_describe *describe);
+
+/* --- For administrators: where groups are --- */
+
+struct share_start_call;
+struct share_start {
+    struct uuid topic_id;
+    int32_t index;
+    int64_t start; /* -1: not known */
+    int64_t lag;   /* out; -1: not known */
+    enum err err;  /* out: NOT_FOUND, and those of broker_offset_find */
+    /* the broker's */
+    struct share_start_call *call;
+    struct broker_offset_find find;
+};
+
+/* Describes (start and lag are out), or sets start of the parts; a negative one forgets it. Groups
+ * that are not there have no starts; by being set they come to be. */
+struct share_start_call {
+    struct broker_call call; /* err: NOT_FOUND (diag), NOT_EMPTY, GROUP_ID, LOADING */
+    struct slice group_id;
+    bool is_all; /* describe: all that the group has begun to read; parts is out, in arena */
+    struct arena arena;
+    struct share_start *parts;
+    size_t part_count;
+    /* the broker's */
+    enum err failed;
+    size_t pending;
+};
+void broker_share_starts(struct core *core, struct share_start_call *describe);
+void broker_share_starts_set(struct core *core, struct share_start_call *alter);
+
+/* Forgets where the group is in topics. */
+struct share_forget_topic {
+    struct uuid id;
+    bool was_there; /* out */
+};
+struct share_forget {
+    struct broker_call call; /* err: NOT_FOUND (diag), NOT_EMPTY, GROUP_ID, LOADING */
+    struct slice group_id;
+    struct share_forget_topic *topics;
+    size_t topic_count;
+};
+void broker_share_forget(struct core *core, struct share_forget *forget);

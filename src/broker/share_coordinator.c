@@ -5,11 +5,26 @@
 #include "broker/share_state.h"
 
 #define NS_PER_MS           UINT64_C(1000000)
+#define SWEEP_MS            200
 #define TEXT_OF(number)     #number
 #define NUMBER_TEXT(number) TEXT_OF(number)
 #define SEGMENT_TEXT        NUMBER_TEXT(SHARE_SEGMENT_SIZE)
 
 static void load_next(struct shares *shares);
+static void sweep_timer(struct core *core, struct core_timer *timer);
+
+/* The one place that knows what is in force for a group. */
+void broker_share_settings(struct core *core, struct slice group_id, struct share_settings *out)
+{
+    const struct broker_settings *settings = broker_settings_now(core);
+    *out = (struct share_settings){.session_ms = settings->group_share_session_timeout_ms,
+                                   .heartbeat_ms = settings->group_share_heartbeat_interval_ms,
+                                   .lock_ms = settings->group_share_record_lock_duration_ms,
+                                   .locks_max = settings->group_share_partition_max_record_locks,
+                                   .count_max = (int16_t)settings->group_share_delivery_count_limit,
+                                   .can_renew = true,
+                                   .reset = SHARE_RESET_LATEST};
+}
 
 int64_t broker_share_coordinator_now_ms(const struct shares *shares)
 {
@@ -32,8 +47,22 @@ struct shares *broker_share_coordinator(struct core *core)
     list_init(&shares->groups);
     list_init(&shares->parked);
     list_init(&shares->calls);
+    core_timer_init(&shares->sweep, sweep_timer);
     broker->shares = shares;
     return shares;
+}
+
+void broker_share_coordinator_tell(struct broker_call *call, const char *kind,
+                                   struct slice group_id, const char *what)
+{
+    diag_set(&call->diag, "%s %.*s %s.", kind, (int)MIN(group_id.size, (size_t)200),
+             (const char *)group_id.data, what);
+}
+
+struct group_entry *broker_share_coordinator_entry(struct core *core, struct slice group_id)
+{
+    struct groups *groups = broker_of(core)->groups;
+    return groups ? broker_group_entry_find(groups, group_id) : NULL;
 }
 
 static void group_free(struct share_group *group)
@@ -43,8 +72,7 @@ static void group_free(struct share_group *group)
         broker_share_session_free(group, LIST_ENTRY(node, struct share_session, node));
     list_for_each_safe (node, following, &group->cursors)
         broker_share_cursor_free(LIST_ENTRY(node, struct share_cursor, node));
-    broker_share_group_free(group);
-    core_timer_cancel(shares->core, &group->timer);
+    map_deinit(&group->parts);
     map_remove(&shares->by_id, group->id);
     list_remove(&group->node);
     budget_release(shares->budget, sizeof(*group) + group->id.size);
@@ -58,17 +86,12 @@ void broker_share_coordinator_close(struct broker *broker)
         return;
     list_for_each_safe (node, following, &shares->groups)
         group_free(LIST_ENTRY(node, struct share_group, node));
+    core_timer_cancel(shares->core, &shares->sweep);
     if (shares->topic)
         broker_topic_unref(shares->topic);
     map_deinit(&shares->by_id);
     free(shares);
     broker->shares = NULL;
-}
-
-bool broker_share_coordinator_has(struct core *core, struct slice group_id)
-{
-    const struct shares *shares = broker_of(core)->shares;
-    return shares && map_get(&shares->by_id, group_id) != NULL;
 }
 
 struct share_group *broker_share_coordinator_group(struct shares *shares, struct slice id,
@@ -90,10 +113,10 @@ struct share_group *broker_share_coordinator_group(struct shares *shares, struct
     group->shares = shares;
     list_init(&group->cursors);
     list_init(&group->sessions);
-    list_init(&group->members);
-    core_timer_init(&group->timer, broker_share_group_timer);
+    map_init(&group->parts, core_random(shares->core));
     if (!map_put(&shares->by_id, group->id, group, NULL)) {
         budget_release(shares->budget, size);
+        map_deinit(&group->parts);
         free(group);
         return NULL;
     }
@@ -103,8 +126,61 @@ struct share_group *broker_share_coordinator_group(struct shares *shares, struct
 
 void broker_share_coordinator_tidy(struct share_group *group)
 {
-    if (list_empty(&group->cursors) && list_empty(&group->sessions) && group->member_count == 0)
+    bool is_quiet = true;
+    if (group->has_erased) {
+        list_for_each (node, &group->sessions)
+            is_quiet = is_quiet && !LIST_ENTRY(node, struct share_session, node)->is_busy;
+        group->has_erased = !is_quiet;
+        list_for_each_safe (node, following, &group->cursors) {
+            struct share_cursor *cursor = LIST_ENTRY(node, struct share_cursor, node);
+            if (is_quiet && broker_share_cursor_is_idle(cursor))
+                broker_share_cursor_free(cursor);
+            else if (cursor->is_erased)
+                group->has_erased = true;
+        }
+    }
+    if (list_empty(&group->cursors) && list_empty(&group->sessions))
         group_free(group);
+}
+
+/* --- topics that go --- */
+
+static bool sweep_group(struct shares *shares, struct share_group *group)
+{
+    struct group_entry *entry = broker_share_coordinator_entry(shares->core, group->id);
+    bool is_found = false;
+    list_for_each (node, &group->cursors) {
+        struct share_cursor *cursor = LIST_ENTRY(node, struct share_cursor, node);
+        if (cursor->is_erased || broker_topic_find_id(shares->core, &cursor->part.topic))
+            continue;
+        is_found = true;
+        broker_share_cursor_reset(cursor, -1);
+        broker_share_cursor_write(cursor, NULL);
+        broker_share_cursor_wake(cursor);
+        if (entry && entry->share &&
+            broker_group_share_forget(entry->share, &cursor->part.topic, 1) != ERR_OK)
+            entry->share->is_broken = true;
+    }
+    if (is_found && entry)
+        broker_group_turn_end(entry);
+    return is_found;
+}
+
+static void sweep_timer(struct core *core, struct core_timer *timer)
+{
+    struct shares *shares = CONTAINER_OF(timer, struct shares, sweep);
+    list_for_each_safe (node, following, &shares->groups) {
+        struct share_group *group = LIST_ENTRY(node, struct share_group, node);
+        if (sweep_group(shares, group))
+            broker_share_coordinator_tidy(group);
+    }
+}
+
+void broker_share_coordinator_topic_gone(struct core *core)
+{
+    struct shares *shares = broker_of(core)->shares;
+    if (shares && shares->is_loaded && !core_timer_is_set(&shares->sweep))
+        core_timer_set(core, &shares->sweep, core_now_ns(core) + SWEEP_MS * NS_PER_MS);
 }
 
 /* --- waiting for state --- */
@@ -135,11 +211,13 @@ static enum err load_record(struct replay *replay, const struct batch_header *he
         return err;
     struct share_group *group =
         broker_share_coordinator_group(shares, key.group_id, record->value.data != NULL);
+    if (record->value.data) {
+        struct share_cursor *found =
+            group ? broker_share_cursor_get(group, &key.topic_id, key.index) : NULL;
+        return found ? broker_share_cursor_restore(found, record->value) : ERR_NO_MEMORY;
+    }
     struct share_cursor *cursor =
-        group ? broker_share_cursor_get(group, &key.topic_id, key.index, record->value.data != NULL)
-              : NULL;
-    if (record->value.data)
-        return cursor ? broker_share_cursor_restore(cursor, record->value) : ERR_NO_MEMORY;
+        group ? broker_share_cursor_find(group, &key.topic_id, key.index) : NULL;
     if (cursor)
         broker_share_cursor_free(cursor);
     if (group)
@@ -171,6 +249,7 @@ static void load_next(struct shares *shares)
     if (shares->loading == shares->topic->partition_count) {
         shares->is_loading = false;
         shares->is_loaded = true;
+        broker_share_coordinator_topic_gone(shares->core); /* while nobody looked */
         parked_end(shares, ERR_OK);
         return;
     }

@@ -11,38 +11,62 @@
 
 static void cursor_timer(struct core *core, struct core_timer *timer);
 static void cursor_send(struct share_cursor *cursor);
+static void start_find(struct share_cursor *cursor, enum broker_offset_kind kind,
+                       int64_t timestamp_ms);
 
 static struct cursor_limits limits_now(const struct share_group *group)
 {
-    const struct broker_settings *settings = broker_settings_now(group->shares->core);
-    return (struct cursor_limits){.window_max = settings->group_share_partition_max_record_locks,
-                                  .count_max = (int16_t)settings->group_share_delivery_count_limit};
+    struct share_settings settings;
+    broker_share_settings(group->shares->core, group->id, &settings);
+    return (struct cursor_limits){.window_max = settings.locks_max,
+                                  .count_max = settings.count_max};
+}
+
+static struct slice part_key(const struct group_part *part)
+{
+    return slice_make(part, sizeof(*part));
+}
+
+struct share_cursor *broker_share_cursor_find(const struct share_group *group,
+                                              const struct uuid *topic_id, int32_t index)
+{
+    const struct group_part part = {.topic = *topic_id, .index = index};
+    return map_get(&group->parts, part_key(&part));
+}
+
+static struct share_cursor *cursor_new(struct share_group *group, const struct group_part *part)
+{
+    struct budget *budget = group->shares->budget;
+    if (!budget_charge(budget, sizeof(struct share_cursor)))
+        return NULL;
+    struct share_cursor *cursor = calloc(1, sizeof(*cursor));
+    if (cursor) {
+        cursor->part = *part;
+        if (map_put(&group->parts, part_key(&cursor->part), cursor, NULL))
+            return cursor;
+        free(cursor);
+    }
+    budget_release(budget, sizeof(*cursor));
+    return NULL;
 }
 
 struct share_cursor *broker_share_cursor_get(struct share_group *group, const struct uuid *topic_id,
-                                             int32_t index, bool create)
+                                             int32_t index)
 {
-    list_for_each (node, &group->cursors) {
-        struct share_cursor *cursor = LIST_ENTRY(node, struct share_cursor, node);
-        if (cursor->index == index && uuid_equal(&cursor->topic_id, topic_id))
-            return cursor;
-    }
-    struct budget *budget = group->shares->budget;
-    struct share_cursor *cursor = NULL;
-    if (create && budget_charge(budget, sizeof(*cursor))) {
-        cursor = calloc(1, sizeof(*cursor));
-        if (!cursor)
-            budget_release(budget, sizeof(*cursor));
-    }
+    const struct group_part part = {.topic = *topic_id, .index = index};
+    struct share_cursor *cursor = map_get(&group->parts, part_key(&part));
+    if (!cursor)
+        cursor = cursor_new(group, &part);
+    else
+        return cursor;
     if (!cursor)
         return NULL;
     cursor->group = group;
-    cursor->topic_id = *topic_id;
-    cursor->index = index;
     cursor->limit = -1;
+    cursor->snapshot_epoch = -1;
     cursor->timer_ms = CURSOR_NEVER_MS;
     struct cursor_limits limits = limits_now(group);
-    broker_cursor_init(&cursor->cursor, budget, 0, &limits);
+    broker_cursor_init(&cursor->cursor, group->shares->budget, 0, &limits);
     list_init(&cursor->answers);
     list_init(&cursor->sent);
     list_init(&cursor->waiters);
@@ -53,11 +77,19 @@ struct share_cursor *broker_share_cursor_get(struct share_group *group, const st
     return cursor;
 }
 
+bool broker_share_cursor_is_idle(const struct share_cursor *cursor)
+{
+    return !cursor->is_ready && cursor->durable.size == 0 && !cursor->is_starting &&
+           !cursor->is_writing && !cursor->is_dirty && !cursor->reader &&
+           list_empty(&cursor->waiters) && !cursor->watch.armed;
+}
+
 void broker_share_cursor_free(struct share_cursor *cursor)
 {
     struct shares *shares = cursor->group->shares;
     core_timer_cancel(shares->core, &cursor->timer);
     list_remove(&cursor->node);
+    map_remove(&cursor->group->parts, part_key(&cursor->part));
     broker_cursor_deinit(&cursor->cursor);
     codec_output_deinit(&cursor->durable);
     codec_output_deinit(&cursor->writing);
@@ -74,8 +106,27 @@ static enum err cursor_from(struct share_cursor *cursor, struct slice value)
     broker_cursor_init(&cursor->cursor, cursor->group->shares->budget, 0, &limits);
     enum err err = broker_share_record_read_value(value, cursor);
     cursor->is_ready = !err;
+    cursor->is_erased = false;
     cursor->limit = -1;
     return err;
+}
+
+void broker_share_cursor_reset(struct share_cursor *cursor, int64_t start)
+{
+    const struct group_entry *entry =
+        broker_share_coordinator_entry(cursor->group->shares->core, cursor->group->id);
+    struct cursor_limits limits = limits_now(cursor->group);
+    broker_cursor_deinit(&cursor->cursor);
+    broker_cursor_init(&cursor->cursor, cursor->group->shares->budget, MAX(start, (int64_t)0),
+                       &limits);
+    cursor->is_ready = false;
+    cursor->is_overtaken = cursor->is_starting;
+    cursor->is_erased = start < 0;
+    cursor->limit = -1;
+    if (entry && entry->share)
+        cursor->state_epoch = entry->share->epoch;
+    if (cursor->is_erased)
+        cursor->group->has_erased = true;
 }
 
 enum err broker_share_cursor_restore(struct share_cursor *cursor, struct slice value)
@@ -127,8 +178,9 @@ void broker_share_cursor_watch(struct share_cursor *cursor)
         broker_watch_disarm(core, &cursor->watch);
     if (cursor->watch.armed || !is_wanted)
         return;
-    cursor->watch = (struct broker_watch){.call.done = cursor_watched, .offset = cursor->limit};
-    broker_watch_arm(core, broker_partition_at(cursor->topic, cursor->index), &cursor->watch);
+    cursor->watch = (struct broker_watch){
+        .call.done = cursor_watched, .offset = cursor->limit, .committed = cursor->is_committed};
+    broker_watch_arm(core, broker_partition_at(cursor->topic, cursor->part.index), &cursor->watch);
 }
 
 void broker_share_cursor_settle(struct share_cursor *cursor)
@@ -161,8 +213,10 @@ static void answers_end(struct list *answers, enum err err)
     struct list *node;
     list_init(&here);
     list_splice_back(&here, answers);
-    while ((node = list_pop_front(&here)) != NULL)
-        broker_share_fetch_written(LIST_ENTRY(node, struct share_wait, node), err);
+    while ((node = list_pop_front(&here)) != NULL) {
+        struct share_wait *wait = LIST_ENTRY(node, struct share_wait, node);
+        wait->done(wait, err);
+    }
 }
 
 /* All that ran ahead is void: as the newest durable record says, or as if never begun. */
@@ -174,6 +228,7 @@ static void cursor_void(struct share_cursor *cursor, enum err err)
              (int)MIN(cursor->group->id.size, (size_t)200), (const char *)cursor->group->id.data);
     cursor->is_dirty = false;
     cursor->is_ready = false;
+    cursor->is_erased = value.size == 0;
     if (value.size > 0 && cursor_from(cursor, value) != ERR_OK)
         log_error(core_logger(cursor->group->shares->core), "broker",
                   "state of a share group cannot be made anew");
@@ -197,30 +252,33 @@ static void cursor_written(struct broker_call *call)
     cursor->writing = cursor->durable;
     cursor->durable = written;
     bool is_first = !cursor->is_ready;
-    cursor->is_ready = true;
+    cursor->is_ready = !cursor->is_erased;
     answers_end(&cursor->sent, ERR_OK);
     if (cursor->is_dirty)
         cursor_send(cursor);
-    if (is_first)
+    if (is_first && !list_empty(&cursor->waiters))
         broker_share_cursor_wake(cursor);
+    else if (cursor->is_erased)
+        broker_share_coordinator_tidy(cursor->group);
 }
 
 static enum err record_make(struct share_cursor *cursor, struct codec_output *key,
                             struct build *build)
 {
     struct core *core = cursor->group->shares->core;
-    const struct share_record_key of = {cursor->group->id, cursor->topic_id, cursor->index};
-    cursor->snapshot_epoch++;
+    const struct share_record_key of = {cursor->group->id, cursor->part.topic, cursor->part.index};
+    struct build_record record = {.timestamp_ms = core_wall_ms(core), .value = SLICE_NULL};
     cursor->writing.size = 0;
     enum err err = broker_share_record_key(key, &of);
-    if (!err)
+    if (!err && cursor->is_erased) {
+        cursor->snapshot_epoch = -1;
+    } else if (!err) {
+        cursor->snapshot_epoch++;
         err = broker_share_record_value(&cursor->writing, cursor, core_wall_ms(core));
-    if (err)
-        return err;
-    struct build_record record = {.timestamp_ms = core_wall_ms(core),
-                                  .key = slice_make(key->data, key->size),
-                                  .value = slice_make(cursor->writing.data, cursor->writing.size)};
-    return build_add(build, &record);
+        record.value = slice_make(cursor->writing.data, cursor->writing.size);
+    }
+    record.key = slice_make(key->data, key->size);
+    return err ? err : build_add(build, &record);
 }
 
 static enum err batch_make(struct share_cursor *cursor)
@@ -255,9 +313,9 @@ static int32_t place_of(const struct share_cursor *cursor)
     char id[UUID_TEXT_SIZE + 1];
     struct text text;
     text_init(&text);
-    uuid_to_text(&cursor->topic_id, id);
+    uuid_to_text(&cursor->part.topic, id);
     text_add(&text, group->id);
-    text_add_format(&text, ":%s:%d", id, cursor->index);
+    text_add_format(&text, ":%s:%d", id, cursor->part.index);
     uint32_t hash = hash_java_magnitude(text_slice(&text));
     text_deinit(&text);
     return (int32_t)(hash % group->shares->topic->partition_count);
@@ -296,21 +354,45 @@ static void start_found(struct broker_call *call)
         waiters_fail(cursor, call->err);
         return;
     }
-    struct cursor_limits limits = limits_now(cursor->group);
-    broker_cursor_deinit(&cursor->cursor);
-    broker_cursor_init(&cursor->cursor, cursor->group->shares->budget,
-                       MAX(cursor->find.offset, (int64_t)0), &limits);
+    if (cursor->is_overtaken || cursor->is_writing) {
+        cursor->is_overtaken = false;
+        broker_share_cursor_wake(cursor);
+        return;
+    }
+    if (cursor->find.offset < 0 && cursor->find.kind == BROKER_OFFSET_TIMESTAMP) {
+        start_find(cursor, BROKER_OFFSET_LATEST, 0); /* nothing is as new as that */
+        return;
+    }
+    broker_share_cursor_reset(cursor, MAX(cursor->find.offset, (int64_t)0));
     broker_share_cursor_write(cursor, NULL);
 }
 
-/* share.auto.offset.reset is "latest", its default. */
-void broker_share_cursor_start(struct share_cursor *cursor)
+static void start_find(struct share_cursor *cursor, enum broker_offset_kind kind,
+                       int64_t timestamp_ms)
 {
+    cursor->is_starting = true;
+    cursor->find = (struct broker_offset_find){.call.done = start_found,
+                                               .kind = kind,
+                                               .timestamp_ms = timestamp_ms,
+                                               .epoch = BROKER_EPOCH_ANY};
+    broker_offset_find(cursor->group->shares->core,
+                       broker_partition_at(cursor->topic, cursor->part.index), &cursor->find);
+}
+
+void broker_share_cursor_start(struct share_cursor *cursor, const struct share_settings *settings)
+{
+    int64_t since_ms = core_wall_ms(cursor->group->shares->core) - settings->reset_ms;
     if (cursor->is_starting || cursor->is_writing)
         return;
-    cursor->is_starting = true;
-    cursor->find = (struct broker_offset_find){
-        .call.done = start_found, .kind = BROKER_OFFSET_LATEST, .epoch = BROKER_EPOCH_ANY};
-    broker_offset_find(cursor->group->shares->core,
-                       broker_partition_at(cursor->topic, cursor->index), &cursor->find);
+    switch (settings->reset) {
+    case SHARE_RESET_LATEST:
+        start_find(cursor, BROKER_OFFSET_LATEST, 0);
+        break;
+    case SHARE_RESET_EARLIEST:
+        start_find(cursor, BROKER_OFFSET_EARLIEST, 0);
+        break;
+    case SHARE_RESET_DURATION:
+        start_find(cursor, BROKER_OFFSET_TIMESTAMP, MAX(since_ms, (int64_t)0));
+        break;
+    }
 }

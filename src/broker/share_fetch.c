@@ -7,6 +7,7 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define LOCKS_MIN 4
 
+static void call_go(struct share_call *call);
 static void fetch_step(struct share_call *call);
 
 static struct shares *shares_of(const struct share_call *call)
@@ -63,6 +64,9 @@ static enum err acks_check(const struct share_call *call, const struct share_cal
             if (ack->verbs[j] < CURSOR_GAP || ack->verbs[j] > CURSOR_RENEW ||
                 (ack->verbs[j] == CURSOR_RENEW && !call->is_renewing))
                 return ERR_INVALID;
+        for (size_t j = 0; j < ack->verb_count; j++)
+            if (ack->verbs[j] == CURSOR_RENEW && !call->settings.can_renew)
+                return ERR_ACCESS;
         next = ack->next;
     }
     for (size_t i = 0; i < part->ack_count; i++)
@@ -87,10 +91,19 @@ static enum err ack_apply(struct share_call_part *part, const struct share_ack *
     return err;
 }
 
+static void ack_written(struct share_wait *wait, enum err err)
+{
+    struct share_call_part *part = wait->arg;
+    if (err)
+        part->ack_err = err;
+    if (--part->call->pending == 0)
+        call_go(part->call);
+}
+
 static void part_acknowledge(struct share_call *call, struct share_group *group,
                              struct share_call_part *part)
 {
-    part->cursor = broker_share_cursor_get(group, &part->topic_id, part->index, false);
+    part->cursor = broker_share_cursor_find(group, &part->topic_id, part->index);
     struct share_wait *wait = arena_alloc(&call->arena, sizeof(*wait));
     if (!wait)
         part->ack_err = ERR_NO_MEMORY;
@@ -102,7 +115,7 @@ static void part_acknowledge(struct share_call *call, struct share_group *group,
         part->ack_err = ack_apply(part, &part->acks[i]);
     if (!wait || part->ack_err == ERR_ACCESS || part->ack_err == ERR_INVALID)
         return;
-    *wait = (struct share_wait){.call = call, .part = part};
+    *wait = (struct share_wait){.done = ack_written, .arg = part};
     call->pending++;
     broker_share_cursor_settle(part->cursor);
     broker_share_cursor_write(part->cursor, wait);
@@ -121,22 +134,16 @@ static void call_go(struct share_call *call)
     fetch_step(call);
 }
 
-void broker_share_fetch_written(struct share_wait *wait, enum err err)
-{
-    struct share_call *call = wait->call;
-    if (err)
-        wait->part->ack_err = err;
-    if (--call->pending == 0)
-        call_go(call);
-}
-
 /* --- reading --- */
 
 static void lock_told(void *arg, const struct cursor_run *run)
 {
     struct share_call_part *part = arg;
+    const struct share_call *call = part->call;
     struct share_lock *last = part->lock_count > 0 ? &part->locks[part->lock_count - 1] : NULL;
-    if (last && last->next == run->first && last->count == run->count) {
+    bool is_full = !call->is_exact && call->split > 0 && run->first == part->batch_first && last &&
+                   run->first - last->first >= call->split;
+    if (last && last->next == run->first && last->count == run->count && !is_full) {
         last->next = run->next;
         return;
     }
@@ -194,7 +201,9 @@ static enum err batch_take(struct share_call_part *part, const struct batch_head
     struct cursor *cursor = &part->cursor->cursor;
     int64_t next = batch_last_offset(header) + 1;
     *taken = 0;
-    if (header->attributes & BATCH_CONTROL || header->record_count == 0)
+    part->batch_first = header->base_offset;
+    if (header->attributes & BATCH_CONTROL || header->record_count == 0 ||
+        (part->read.committed && broker_read_is_aborted(&part->read, header)))
         return broker_cursor_kill(cursor, header->base_offset, next);
     int64_t left = call->record_max - call->records;
     struct cursor_lock lock = {.owner = call->session->owner,
@@ -207,6 +216,12 @@ static enum err batch_take(struct share_call_part *part, const struct batch_head
     enum err err = broker_cursor_lock(cursor, &lock);
     *taken = lock.count;
     return err;
+}
+
+/* Less is there than the client waits for, as far as is known. */
+static bool is_probing(const struct share_call *call)
+{
+    return !call->is_over && call->probed < call->size_min;
 }
 
 /* True: something was locked. */
@@ -243,6 +258,24 @@ static bool part_take(struct share_call_part *part)
     return kept > 0;
 }
 
+/* Something came: it is taken, or only counted as long as it is too little. True: read again. */
+static bool part_found(struct share_call_part *part)
+{
+    struct share_call *call = part->call;
+    struct broker_read *read = &part->read;
+    if (is_probing(call)) {
+        call->has_probed = true;
+        call->probed += (int64_t)read->store.size;
+        part->cursor->limit = read->store.offset_next;
+        broker_read_release(read);
+        return false;
+    }
+    part->is_read = part_take(part);
+    if (!part->is_read)
+        broker_read_release(read);
+    return !part->is_read && !part->err;
+}
+
 static void part_done(struct broker_call *read_call)
 {
     struct share_call_part *part = CONTAINER_OF(read_call, struct share_call_part, read.call);
@@ -253,21 +286,21 @@ static void part_done(struct broker_call *read_call)
     call->is_reading = false;
     cursor->reader = NULL;
     bool is_again = false;
-    if (!cursor->is_ready) { /* its state could not be written meanwhile */
+    if (!cursor->is_ready) { /* its state was set anew or could not be written meanwhile */
         if (!err)
             broker_read_release(read);
         err = ERR_BUSY;
     } else if (err == ERR_OUT_OF_RANGE && read->offset < read->log_start) {
         err = broker_cursor_trim(&cursor->cursor, read->log_start);
         is_again = !err;
+    } else if (err == ERR_OUT_OF_RANGE) {
+        err = ERR_OK; /* it was set beyond the end, which will come there */
+        cursor->limit = read->offset;
     } else if (err == ERR_CORRUPT && read->store.offset_next > read->offset) {
         err = broker_cursor_kill(&cursor->cursor, read->offset, read->store.offset_next);
         is_again = !err;
     } else if (!err && read->store.size > 0) {
-        part->is_read = part_take(part);
-        is_again = !part->is_read && !part->err;
-        if (!part->is_read)
-            broker_read_release(read);
+        is_again = part_found(part);
     } else if (!err && read->store.offset_next > read->offset) {
         err = broker_cursor_kill(&cursor->cursor, read->offset, read->store.offset_next);
         is_again = !err;
@@ -296,7 +329,7 @@ static bool part_resolve(struct share_call *call, struct share_group *group,
         return false;
     }
     if (!part->cursor)
-        part->cursor = broker_share_cursor_get(group, &part->topic_id, part->index, true);
+        part->cursor = broker_share_cursor_get(group, &part->topic_id, part->index);
     if (!part->cursor) {
         part->err = ERR_NO_MEMORY;
         return false;
@@ -306,7 +339,25 @@ static bool part_resolve(struct share_call *call, struct share_group *group,
             broker_topic_unref(part->cursor->topic);
         part->cursor->topic = broker_topic_ref(topic);
     }
+    part->cursor->cursor.window_max = call->settings.locks_max;
+    part->cursor->cursor.count_max = call->settings.count_max;
+    part->cursor->is_committed = call->settings.is_committed;
     return true;
+}
+
+/* Where the cursor is to begin is being found, if its group reads the partition. */
+static void part_begin(struct share_call *call, struct share_call_part *part)
+{
+    const struct group_entry *entry =
+        broker_share_coordinator_entry(shares_of(call)->core, call->group_id);
+    if (entry && entry->share &&
+        broker_group_share_has(entry->share, &part->topic_id, part->index)) {
+        broker_share_cursor_start(part->cursor, &call->settings);
+        return;
+    }
+    part->err = ERR_INVALID;
+    part->cursor->group->has_erased = true;
+    call->is_over = true;
 }
 
 static size_t part_at(const struct share_call *call, size_t i)
@@ -322,7 +373,7 @@ static bool part_try(struct share_call *call, struct share_group *group,
         return false;
     struct share_cursor *cursor = part->cursor;
     if (!cursor->is_ready) {
-        broker_share_cursor_start(cursor);
+        part_begin(call, part);
         return false;
     }
     int64_t wanted = broker_cursor_wanted(&cursor->cursor, 0);
@@ -335,8 +386,9 @@ static bool part_try(struct share_call *call, struct share_group *group,
                                       .epoch = BROKER_EPOCH_ANY,
                                       .size_max = (size_t)(call->size_max - call->size),
                                       .want_one = call->records == 0,
+                                      .committed = call->settings.is_committed,
                                       .want_memory = true};
-    broker_read(shares_of(call)->core, broker_partition_at(cursor->topic, cursor->index),
+    broker_read(shares_of(call)->core, broker_partition_at(cursor->topic, cursor->part.index),
                 &part->read);
     return true;
 }
@@ -357,6 +409,10 @@ static void fetch_step(struct share_call *call)
 {
     struct share_group *group =
         broker_share_coordinator_group(shares_of(call), call->group_id, false);
+    if (call->has_probed && !is_probing(call)) {
+        call->has_probed = false;
+        call->next = 0;
+    }
     for (; call->next < call->part_count; call->next++) {
         if (call->records >= call->record_max || call->size >= call->size_max)
             break;
@@ -381,6 +437,7 @@ void broker_share_fetch_look(struct share_call *call)
             broker_share_cursor_watch(part->cursor);
     }
     call->next = 0;
+    call->probed = 0;
     fetch_step(call);
 }
 
@@ -396,7 +453,10 @@ static void call_timer(struct core *core, struct core_timer *timer)
 static void call_serve(struct core *core, struct broker_call *broker_call)
 {
     struct share_call *call = CONTAINER_OF(broker_call, struct share_call, call);
-    if (!broker_share_coordinator_enter(core, broker_call))
+    struct group_partition *partition;
+    if (!broker_share_coordinator_enter(core, broker_call) ||
+        broker_group_coordinator_enter(core, broker_call, call->group_id, false, &partition) ==
+            GROUP_WAIT)
         return;
     struct shares *shares = broker_of(core)->shares;
     struct share_group *group =
@@ -415,7 +475,8 @@ static void call_serve(struct core *core, struct broker_call *broker_call)
         return;
     }
     list_push_back(&shares->calls, &call->node);
-    call->lock_ms = broker_settings_now(core)->group_share_record_lock_duration_ms;
+    broker_share_settings(core, call->group_id, &call->settings);
+    call->lock_ms = call->settings.lock_ms;
     call->pending = 1;
     for (size_t i = 0; i < call->named_count; i++)
         if (call->named[i].ack_count > 0)

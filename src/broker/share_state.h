@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "broker/replay.h"
+#include "broker/group_coordinator.h"
 #include "broker/share.h"
 #include "broker/state.h"
 
@@ -18,12 +18,14 @@
 struct share_cursor {
     struct list node; /* in group.cursors */
     struct share_group *group;
-    struct uuid topic_id;
-    int32_t index;
+    struct group_part part;           /* key in group.parts */
     const struct broker_topic *topic; /* a reference; NULL: not used yet */
     struct cursor cursor;
-    bool is_ready;    /* its start is known and durable */
-    bool is_starting; /* the first offset is being found */
+    bool is_ready;     /* its start is known and durable */
+    bool is_starting;  /* the first offset is being found */
+    bool is_overtaken; /* while is_starting: what is found does not count any more */
+    bool is_erased;    /* what is in force is that there is nothing */
+    bool is_committed; /* records of open and aborted transactions are not for its group */
     struct broker_offset_find find;
     int32_t state_epoch;
     int32_t snapshot_epoch;
@@ -44,11 +46,11 @@ struct share_cursor {
     int64_t timer_ms;
 };
 
-/* An answer that waits for a cursor's state to be durable. */
+/* Hears when a cursor's state is durable, or that it could not be written. */
 struct share_wait {
     struct list node;
-    struct share_call *call;
-    struct share_call_part *part;
+    void (*done)(struct share_wait *wait, enum err err);
+    void *arg;
 };
 
 struct share_session {
@@ -65,31 +67,14 @@ struct share_session {
     bool is_gone;
 };
 
-struct share_member {
-    struct list node;
-    struct slice id;
-    struct slice rack_id;
-    struct slice client_id;
-    struct slice client_host;
-    struct group_names topics;
-    struct group_parts assigned;
-    int32_t epoch;
-    int32_t previous_epoch;
-    bool is_changed;
-    int64_t deadline_ms;
-};
-
 struct share_group {
     struct list node;
     struct shares *shares;
-    struct slice id; /* bytes follow */
+    struct slice id;  /* bytes follow */
+    struct map parts; /* topic id and index -> struct share_cursor */
     struct list cursors;
     struct list sessions;
-    struct list members; /* in order of arrival */
-    size_t member_count;
-    int32_t epoch;
-    uint64_t topics_seen;
-    struct core_timer timer;
+    bool has_erased; /* perhaps: cursors that may be freed */
 };
 
 struct shares {
@@ -107,7 +92,8 @@ struct shares {
     uint32_t loading; /* partition */
     struct broker_topic_create create;
     struct replay replay;
-    struct list parked; /* of broker_call.node */
+    struct core_timer sweep; /* topics have gone */
+    struct list parked;      /* of broker_call.node */
     size_t parked_count;
     struct list calls; /* of share_call.node: those that wait for records */
 };
@@ -122,15 +108,29 @@ struct share_group *broker_share_coordinator_group(struct shares *shares, struct
 /* When nothing is left of it. */
 void broker_share_coordinator_tidy(struct share_group *group);
 int64_t broker_share_coordinator_now_ms(const struct shares *shares);
+/* Words for an error: "<kind> <id> <what>." */
+void broker_share_coordinator_tell(struct broker_call *call, const char *kind,
+                                   struct slice group_id, const char *what);
+/* The group as members know it, or NULL: there is none, or it has not been read back. */
+struct group_entry *broker_share_coordinator_entry(struct core *core, struct slice group_id);
 
 /* --- share_cursor.c --- */
+/* The one that is there, or NULL. */
+struct share_cursor *broker_share_cursor_find(const struct share_group *group,
+                                              const struct uuid *topic_id, int32_t index);
+/* Made if need be; NULL: no memory. */
 struct share_cursor *broker_share_cursor_get(struct share_group *group, const struct uuid *topic_id,
-                                             int32_t index, bool create);
+                                             int32_t index);
 void broker_share_cursor_free(struct share_cursor *cursor);
+/* It begins at start (negative: as if it had never been used), whatever was before; to be
+ * written. */
+void broker_share_cursor_reset(struct share_cursor *cursor, int64_t start);
+/* Nothing is known of it and nobody uses it, as long as no session is busy. */
+bool broker_share_cursor_is_idle(const struct share_cursor *cursor);
 /* As the record says. */
 NODISCARD enum err broker_share_cursor_restore(struct share_cursor *cursor, struct slice value);
 /* Finds where it begins. */
-void broker_share_cursor_start(struct share_cursor *cursor);
+void broker_share_cursor_start(struct share_cursor *cursor, const struct share_settings *settings);
 /* Its state has changed; wait (may be NULL) hears when that is durable. */
 void broker_share_cursor_write(struct share_cursor *cursor, struct share_wait *wait);
 /* Something may be had: all that wait look again. */
@@ -143,8 +143,6 @@ void broker_share_cursor_watch(struct share_cursor *cursor);
 /* --- share_fetch.c --- */
 /* What the part waited for may have come. */
 void broker_share_fetch_look(struct share_call *call);
-/* One of the states that the call waits for is durable, or is not. */
-void broker_share_fetch_written(struct share_wait *wait, enum err err);
 
 /* --- share_session.c --- */
 NODISCARD enum err broker_share_session_enter(struct share_group *group, struct share_call *call,
@@ -152,9 +150,10 @@ NODISCARD enum err broker_share_session_enter(struct share_group *group, struct 
 void broker_share_session_end(struct share_group *group, struct share_session *session);
 void broker_share_session_free(struct share_group *group, struct share_session *session);
 
-/* --- share_group.c --- */
-void broker_share_group_timer(struct core *core, struct core_timer *timer);
-void broker_share_group_free(struct share_group *group);
+/* --- share_admin.c --- */
+struct group_delete;
+/* A share group that is there: its state goes, then the group. The call is answered. */
+void broker_share_admin_delete(struct core *core, struct group_delete *call);
 
 /* --- share_record.c: Kafka's records of state --- */
 struct share_record_key {

@@ -342,8 +342,8 @@ void broker_group_coordinator_close(struct broker *broker);
 void broker_transaction_coordinator_open(struct broker *broker);
 /* Frees all transactions when the reactor has stopped. */
 void broker_transaction_coordinator_close(struct broker *broker);
-/* Whether there is a share group of this name; on core 0. */
-bool broker_share_coordinator_has(struct core *core, struct slice group_id);
+/* A topic is no more; on core 0. */
+void broker_share_coordinator_topic_gone(struct core *core);
 /* Frees all share groups when the reactor has stopped. */
 void broker_share_coordinator_close(struct broker *broker);
 /* An append of this core is over, or a change: does the drain go on? */

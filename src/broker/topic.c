@@ -168,6 +168,8 @@ void broker_topic_view_remove(struct core *core, const struct broker_topic *topi
     }
     topic_rebound(here, last, NULL);
     broker_topic_unref(last);
+    if (core_id(core) == 0)
+        broker_share_coordinator_topic_gone(core);
 }
 
 void broker_topic_view_free(struct broker_core *here)

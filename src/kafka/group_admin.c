@@ -204,7 +204,9 @@ static void list_done(struct broker_call *call)
     }
     for (size_t i = 0; i < count; i++) {
         const struct group_listed *group = &state->list.groups[i];
-        struct slice type = slice_text(group->is_consumer ? "consumer" : "classic");
+        struct slice type = slice_text(group->is_share      ? "share"
+                                       : group->is_consumer ? "consumer"
+                                                            : "classic");
         if (!filter_passes(asked->states_filter, asked->states_filter_count,
                            slice_text(group->state)) ||
             !filter_passes(asked->types_filter, asked->types_filter_count, type))

@@ -66,6 +66,13 @@ bool kafka_quota_fetch(struct kafka_request *request, size_t size)
     return refused;
 }
 
+void kafka_quota_fetched(struct kafka_request *request, size_t size)
+{
+    struct broker_quota_client *client = quota_client(request);
+    if (client)
+        throttle(request, broker_quota_client_add(request->core, client, BROKER_QUOTA_FETCH, size));
+}
+
 size_t kafka_quota_fetch_max(struct kafka_request *request, size_t size_max)
 {
     const struct broker_quota_client *client = quota_client(request);

@@ -9,6 +9,9 @@
 void kafka_quota_answer(struct kafka_request *request, void *response);
 /* True: these bytes of records are more than the client may have now; the answer has none. */
 bool kafka_quota_fetch(struct kafka_request *request, size_t size);
+/* These bytes of records leave, be they too many: the client waits afterwards. For records that it
+ * would not be given again. */
+void kafka_quota_fetched(struct kafka_request *request, size_t size);
 /* The most bytes of records that one answer may have, of those that the limits allow. */
 size_t kafka_quota_fetch_max(struct kafka_request *request, size_t size_max);
 /* Partitions that are made or deleted. True: too many; the change must not be made. Versions from

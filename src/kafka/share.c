@@ -8,6 +8,7 @@
 #include "kafka/error.h"
 #include "kafka/group.h"
 #include "kafka/handlers.h"
+#include "kafka/quota.h"
 #include "wire/kafka_share_acknowledge.h"
 #include "wire/kafka_share_fetch.h"
 
@@ -34,6 +35,12 @@ static int16_t error_of_call(enum err err)
     default:
         return kafka_group_error(err);
     }
+}
+
+/* What is not known to the group is Kafka's own secret. */
+static int16_t error_of_part(enum err err)
+{
+    return err == ERR_INVALID ? KAFKA_UNKNOWN_SERVER_ERROR : kafka_error_of_read(err);
 }
 
 static int16_t error_of_ack(enum err err)
@@ -131,7 +138,7 @@ static void fetch_part_answer(const struct share_state *state, size_t index,
     struct kafka_chunks *chunks = &state->chunks[index];
     kafka_share_fetch_response_partition_init(out);
     out->partition_index = part->index;
-    out->error_code = kafka_error_of_read(part->err);
+    out->error_code = error_of_part(part->err);
     out->acknowledge_error_code = error_of_ack(part->ack_err);
     out->records.bytes = SLICE_LITERAL("");
     if (!part->is_read)
@@ -173,6 +180,7 @@ static void fetch_done(struct broker_call *call)
         return;
     }
     response.acquisition_lock_timeout_ms = state->call.lock_ms;
+    kafka_quota_fetched(request, (size_t)state->call.size);
     size_t count = state->call.part_count;
     struct kafka_share_fetch_response_partition *outs =
         kafka_request_alloc(request, count, sizeof(*outs));
@@ -248,7 +256,7 @@ void kafka_share_fetch_handle(struct kafka_request *request)
         !share_begin(state, request, fetch_count(&asked)) || !fetch_parts(state, &asked))
         return;
     struct share_call *call = &state->call;
-    int32_t size_max = broker_settings_now(request->core)->fetch_max_bytes;
+    int32_t size_max = MIN(asked.max_bytes, broker_settings_now(request->core)->fetch_max_bytes);
     call->call.done = fetch_done;
     call->group_id = kafka_group_text(asked.group_id);
     call->member_id = kafka_group_text(asked.member_id);
@@ -256,8 +264,11 @@ void kafka_share_fetch_handle(struct kafka_request *request)
     call->is_fetch = true;
     call->is_exact = asked.share_acquire_mode == MODE_RECORD_LIMIT;
     call->is_renewing = asked.is_renew_ack;
+    call->split = asked.batch_size;
     call->wait_ms = asked.max_wait_ms;
-    call->size_max = MAX(MIN(asked.max_bytes, size_max), 1);
+    call->size_max = (int64_t)kafka_quota_fetch_max(request, (size_t)MAX(size_max, 1));
+    call->size_max = MAX(call->size_max, (int64_t)1);
+    call->size_min = MIN(asked.min_bytes, call->size_max);
     call->record_max = MAX(MIN(asked.max_records, RECORD_COUNT_MAX), 0);
     if (call->epoch == 0 && has_acks(call)) {
         struct kafka_share_fetch_response response;

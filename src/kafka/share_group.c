@@ -189,12 +189,11 @@ static void describe_done(struct broker_call *call)
     out->error_code = kafka_group_error(err);
     if (err) {
         out->members_count = 0;
-        diag_set(&call->diag, "Group %.*s not found.", (int)MIN(out->group_id.size, (size_t)200),
-                 (const char *)out->group_id.data);
-        out->error_message = slice_text(err == ERR_NOT_FOUND ? call->diag.text : err_text(err));
+        out->error_message = slice_text(call->diag.text[0] ? call->diag.text : err_text(err));
     } else {
         out->group_state = slice_text(part->describe.state);
-        out->group_epoch = out->assignment_epoch = part->describe.epoch;
+        out->group_epoch = part->describe.epoch;
+        out->assignment_epoch = part->describe.assignment_epoch;
         out->assignor_name = slice_text("simple");
         if (state->asked.include_authorized_operations)
             out->authorized_operations = KAFKA_OPERATIONS_GROUP;

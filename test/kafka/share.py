@@ -9,7 +9,7 @@ from lib import case
 from lib import flex
 
 HEARTBEAT, DESCRIBE, FETCH, ACKNOWLEDGE, METADATA = 76, 77, 78, 79, 3
-INCONSISTENT_PROTOCOL, UNKNOWN_MEMBER, INVALID_REQUEST, FENCED_EPOCH = 23, 25, 42, 110
+UNKNOWN_MEMBER, INVALID_REQUEST, GROUP_UNKNOWN, FENCED_EPOCH = 25, 42, 69, 110
 INVALID_STATE, NO_SESSION, INVALID_EPOCH = 121, 122, 123
 GAP, ACCEPT, RELEASE, REJECT, RENEW = range(5)
 LOCK_MS = 1000
@@ -159,6 +159,7 @@ class ShareTest(case.ServerCase):
     def begin(self, name="m", group="g"):
         """A member whose group begins at what comes next."""
         member = self.member(name, group)
+        self.assertEqual(member.heartbeat(0, [self.topic])["code"], 0)
         self.assertEqual(member.fetch(count=1, wait_ms=0)["code"], 0)
         case.eventually(lambda: not member.fetch(count=1, wait_ms=100)["error"].get(0), DEADLINE_S)
         return member
@@ -167,7 +168,7 @@ class ShareTest(case.ServerCase):
         topic = self.make_topic(partitions=4)
         one, two = self.member("one"), self.member("two")
         self.assertEqual(one.heartbeat(0)["code"], INVALID_REQUEST)
-        self.assertEqual(one.heartbeat(3)["code"], UNKNOWN_MEMBER)
+        self.assertEqual(one.heartbeat(3)["code"], GROUP_UNKNOWN)
         first = one.heartbeat(0, [topic])
         self.assertEqual(first["code"], 0)
         self.assertEqual([len(p) for p in first["assignment"].values()], [4])
@@ -176,6 +177,7 @@ class ShareTest(case.ServerCase):
         again = one.heartbeat(first["epoch"])
         self.assertEqual([len(p) for p in again["assignment"].values()], [2])
         self.assertIsNone(one.heartbeat(again["epoch"])["assignment"])
+        self.assertEqual(self.member("three").heartbeat(3)["code"], UNKNOWN_MEMBER)
         self.assertEqual(one.heartbeat(again["epoch"] + 7)["code"], FENCED_EPOCH)
         self.assertEqual(two.heartbeat(-1)["epoch"], -1)
         alone = one.heartbeat(again["epoch"])
@@ -186,12 +188,12 @@ class ShareTest(case.ServerCase):
         self.assertEqual(share.heartbeat(0, [self.topic])["code"], 0)
         answer = share.client.heartbeat(share.group, "c", 0, topics=[self.topic], owned={},
                                         rebalance_ms=30000)
-        self.assertEqual(answer["code"], INCONSISTENT_PROTOCOL)
+        self.assertEqual(answer["code"], GROUP_UNKNOWN)
         other = self.member(group="h")
         answer = share.client.heartbeat(other.group, "c", 0, topics=[self.topic], owned={},
                                         rebalance_ms=30000)
         self.assertEqual(answer["code"], 0)
-        self.assertEqual(other.heartbeat(0, [self.topic])["code"], INCONSISTENT_PROTOCOL)
+        self.assertEqual(other.heartbeat(0, [self.topic])["code"], GROUP_UNKNOWN)
 
     def test_every_record_is_accepted_once(self):
         members = [self.begin("one"), self.begin("two")]
