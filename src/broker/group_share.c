@@ -308,6 +308,7 @@ static enum err member_serve(struct group_share *group, struct group_share_membe
 {
     struct group_parts before = {NULL, 0};
     bool is_bumped = false;
+    bool is_late = beat->member_epoch != member->epoch; /* the last answer may have been lost */
     enum err err = broker_group_parts_set(group->env->budget, &before, &member->assigned);
     if (!err)
         err = member_update(group, member, beat, &is_bumped);
@@ -315,7 +316,7 @@ static enum err member_serve(struct group_share *group, struct group_share_membe
         err = group_advance(group, is_bumped);
     if (!err)
         err = member_advance(group, member);
-    beat->has_assignment = beat->member_epoch == 0 || beat->has_topics ||
+    beat->has_assignment = beat->member_epoch == 0 || is_late || beat->has_topics ||
                            !broker_group_parts_equal(&before, &member->assigned);
     if (!err && beat->has_assignment)
         err = answer(member, beat);
