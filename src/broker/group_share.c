@@ -284,11 +284,11 @@ static enum err group_advance(struct group_share *group, bool is_bumped)
     if (!err && is_bumped) {
         group->epoch++;
         broker_group_share_record_epoch(group);
-        err = broker_group_share_target_begin(group);
     }
-    if (!err && group->epoch > group->assignment_epoch)
-        err = broker_group_share_target_make(group);
-    return err;
+    if (err || group->epoch == group->assignment_epoch)
+        return err;
+    err = broker_group_share_target_begin(group);
+    return err ? err : broker_group_share_target_make(group);
 }
 
 static enum err answer(const struct group_share_member *member, struct share_beat *beat)
