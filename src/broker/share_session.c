@@ -5,7 +5,6 @@
 #include "broker/share_state.h"
 
 #define EPOCH_FINAL (-1)
-#define PARTS_MIN   8
 
 static struct share_session *session_find(struct share_group *group, struct slice member_id)
 {
@@ -17,14 +16,24 @@ static struct share_session *session_find(struct share_group *group, struct slic
     return NULL;
 }
 
+static void session_part_free(struct share_group *group, struct share_session *session,
+                              struct session_part *part)
+{
+    map_remove(&session->by_place, slice_make(&part->part, sizeof(part->part)));
+    list_remove(&part->node);
+    session->part_count--;
+    free(part);
+    budget_release(group->shares->budget, sizeof(*part));
+}
+
 void broker_share_session_free(struct share_group *group, struct share_session *session)
 {
-    struct budget *budget = group->shares->budget;
     list_remove(&session->node);
     group->shares->session_count--;
-    budget_release(budget, session->part_capacity * sizeof(*session->parts) + sizeof(*session) +
-                               session->member_id.size);
-    free(session->parts);
+    list_for_each_safe (node, following, &session->parts)
+        session_part_free(group, session, LIST_ENTRY(node, struct session_part, node));
+    map_deinit(&session->by_place);
+    budget_release(group->shares->budget, sizeof(*session) + session->member_id.size);
     free(session);
 }
 
@@ -68,62 +77,47 @@ static enum err session_new(struct share_group *group, const struct share_call *
     session->member_id = slice_make(session + 1, call->member_id.size);
     session->client = call->client;
     session->owner = owner;
+    list_init(&session->parts);
+    map_init(&session->by_place, core_random(shares->core));
     shares->session_count++;
     list_push_back(&group->sessions, &session->node);
     *out = session;
     return ERR_OK;
 }
 
-static size_t session_index(const struct share_session *session, const struct uuid *topic_id,
-                            int32_t index)
-{
-    size_t i = 0;
-    while (i < session->part_count &&
-           (session->parts[i].index != index || !uuid_equal(&session->parts[i].topic, topic_id)))
-        i++;
-    return i;
-}
-
+/* With what is named the session's parts change; those are marked with this call's epoch. */
 static enum err session_add(struct share_group *group, struct share_session *session,
-                            const struct share_call_part *part)
+                            const struct share_call_part *named)
 {
-    size_t index = session_index(session, &part->topic_id, part->index);
-    if (part->forgotten) {
-        if (index < session->part_count)
-            session->parts[index] = session->parts[--session->part_count];
+    struct budget *budget = group->shares->budget;
+    const struct group_part place = {.topic = named->topic_id, .index = named->index};
+    struct session_part *part = map_get(&session->by_place, slice_make(&place, sizeof(place)));
+    if (part) {
+        part->epoch = session->epoch;
+        if (named->forgotten)
+            session_part_free(group, session, part);
         return ERR_OK;
     }
-    if (index < session->part_count)
+    if (named->forgotten)
         return ERR_OK;
-    if (session->part_count == session->part_capacity) {
-        size_t capacity = MAX(session->part_capacity * 2, (size_t)PARTS_MIN);
-        size_t more = (capacity - session->part_capacity) * sizeof(*session->parts);
-        if (!budget_charge(group->shares->budget, more))
-            return ERR_NO_MEMORY;
-        struct group_part *parts = realloc(session->parts, capacity * sizeof(*parts));
-        if (!parts) {
-            budget_release(group->shares->budget, more);
-            return ERR_NO_MEMORY;
-        }
-        session->parts = parts;
-        session->part_capacity = capacity;
+    if (!budget_charge(budget, sizeof(*part)))
+        return ERR_NO_MEMORY;
+    part = malloc(sizeof(*part));
+    if (part)
+        *part = (struct session_part){.part = place, .epoch = session->epoch};
+    if (!part ||
+        !map_put(&session->by_place, slice_make(&part->part, sizeof(part->part)), part, NULL)) {
+        free(part);
+        budget_release(budget, sizeof(*part));
+        return ERR_NO_MEMORY;
     }
-    session->parts[session->part_count++] =
-        (struct group_part){.topic = part->topic_id, .index = part->index};
+    list_push_back(&session->parts, &part->node);
+    session->part_count++;
     return ERR_OK;
 }
 
-static struct share_call_part *named(const struct share_call *call, const struct group_part *part)
-{
-    for (size_t i = 0; i < call->named_count; i++)
-        if (call->named[i].index == part->index &&
-            uuid_equal(&call->named[i].topic_id, &part->topic))
-            return &call->named[i];
-    return NULL;
-}
-
 /* Those that were named, then the others of the session. */
-static enum err parts_fill(struct share_call *call, const struct share_session *session)
+static enum err parts_fill(struct share_call *call, struct share_session *session)
 {
     size_t room = call->named_count + session->part_count;
     call->parts = arena_alloc_array(&call->arena, room, sizeof(struct share_call_part *));
@@ -133,12 +127,12 @@ static enum err parts_fill(struct share_call *call, const struct share_session *
         return ERR_NO_MEMORY;
     for (size_t i = 0; i < call->named_count; i++)
         call->parts[call->part_count++] = &call->named[i];
-    for (size_t i = 0; i < session->part_count && call->is_fetch && !call->is_final; i++) {
-        const struct group_part *part = &session->parts[i];
-        if (named(call, part))
+    list_for_each (node, &session->parts) {
+        const struct session_part *part = LIST_ENTRY(node, struct session_part, node);
+        if (part->epoch == session->epoch || !call->is_fetch || call->is_final)
             continue;
-        others[i] = (struct share_call_part){.topic_id = part->topic, .index = part->index};
-        call->parts[call->part_count++] = &others[i];
+        *others = (struct share_call_part){.topic_id = part->part.topic, .index = part->part.index};
+        call->parts[call->part_count++] = others++;
     }
     for (size_t i = 0; i < call->part_count; i++) {
         call->parts[i]->call = call;

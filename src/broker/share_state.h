@@ -53,15 +53,22 @@ struct share_wait {
     void *arg;
 };
 
+/* A partition that a session reads. */
+struct session_part {
+    struct list node;
+    struct group_part part;
+    int32_t epoch; /* of the call that named it last */
+};
+
 struct share_session {
     struct list node; /* in group.sessions */
     struct slice member_id;
     uint64_t client;
     uint64_t owner; /* of locks */
     int32_t epoch;
-    struct group_part *parts; /* own block */
+    struct list parts; /* of session_part.node */
+    struct map by_place;
     size_t part_count;
-    size_t part_capacity;
     size_t first; /* where the next fetch begins */
     bool is_busy;
     bool is_gone;

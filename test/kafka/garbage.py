@@ -25,6 +25,7 @@ LATENCY_WORST_S = 1.0 * case.SLOWER
 IDLE_COUNT = 5000
 DEADLINE_S = 60 * case.SLOWER
 LIST_TRANSACTIONS = 66
+SHARE_FETCH = 78
 INVALID_PATTERN = 128
 IMAGINED_ROUNDS = int(os.environ.get("LEAT_ROUNDS", "6"))
 SEED = int(os.environ.get("LEAT_SEED", "7"))
@@ -246,6 +247,17 @@ class GarbageTest(case.ServerCase):
                 client.ask(flex.OFFSET_FETCH, 8, flex.array([one] * 1000) + b"\0" + flex.TAGS)
         with flex.Client(self.server.port, timeout_s=DEADLINE_S) as client:
             self.assertEqual(client.describe(group)["code"], 0)
+
+    def test_sessions_with_many_partitions(self):
+        """What one request names is looked up, not searched for; time: see tearDown."""
+        rows = flex.array([struct.pack(">i", index) + b"\1" + flex.TAGS for index in range(25000)])
+        named = flex.array([b"no such topic  x" + rows + flex.TAGS])
+        with flex.Client(self.server.port, timeout_s=DEADLINE_S) as client:
+            for epoch in range(2):
+                reader = client.ask(SHARE_FETCH, 2, flex.string("group") + flex.string("member")
+                                    + struct.pack(">iiiiiibb", epoch, 0, 1, 1000, 1, 1, 1, 0)
+                                    + named + flex.array([]) + flex.TAGS)
+                self.assertEqual(reader.take("ih")[1], 0)
 
     def test_patterns_that_take_long(self):
         with flex.Client(self.server.port, timeout_s=DEADLINE_S) as client:
