@@ -197,14 +197,14 @@ static enum err share_fact_restore(struct group_entry *entry, const struct group
 
 static enum err share_restore(struct group_entry *entry)
 {
-    struct share_settings settings;
+    struct broker_group_settings settings;
     enum err err = broker_group_entry_share_new(entry) ? ERR_OK : ERR_NO_MEMORY;
     list_for_each (node, &entry->fact_list)
         if (!err)
             err = share_fact_restore(entry, LIST_ENTRY(node, struct group_fact, node));
-    broker_share_settings(entry->partition->groups->core, entry->group.id, &settings);
+    broker_group_settings_get(entry->partition->groups->core, entry->group.id, &settings);
     if (!err)
-        broker_group_share_record_restored(entry->share, settings.session_ms);
+        broker_group_share_record_restored(entry->share, settings.share_session_timeout_ms);
     else
         broker_group_entry_share_free(entry);
     return err;

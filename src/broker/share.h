@@ -5,6 +5,7 @@
 #include "broker/broker.h"
 #include "broker/cursor.h"
 #include "broker/group_parts.h"
+#include "broker/group_settings.h"
 
 /* All calls are served on core 0. Slices stay valid until done. */
 
@@ -21,22 +22,6 @@ struct share_lock {
     int64_t next;
     int16_t count; /* deliveries, this one included */
 };
-
-/* What is in force for a group. */
-enum share_reset { SHARE_RESET_LATEST, SHARE_RESET_EARLIEST, SHARE_RESET_DURATION };
-struct share_settings {
-    int32_t session_ms;
-    int32_t heartbeat_ms;
-    int32_t lock_ms;
-    int32_t locks_max;      /* records under way in a partition */
-    int16_t count_max;      /* deliveries */
-    bool is_committed;      /* records of open and aborted transactions are not for the group */
-    bool can_renew;         /* locks */
-    enum share_reset reset; /* where partitions begin that it has not read yet */
-    int64_t reset_ms;       /* with DURATION: so long ago */
-};
-/* On core 0. */
-void broker_share_settings(struct core *core, struct slice group_id, struct share_settings *out);
 
 struct share_cursor;
 struct share_call;
@@ -87,7 +72,7 @@ struct share_call {
     size_t part_count;
     int32_t lock_ms;
     /* the broker's */
-    struct share_settings settings;
+    struct broker_group_settings settings;
     int64_t probed; /* bytes that could be read; while it waits for size_min */
     bool has_probed;
     struct list node;

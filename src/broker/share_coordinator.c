@@ -13,19 +13,6 @@
 static void load_next(struct shares *shares);
 static void sweep_timer(struct core *core, struct core_timer *timer);
 
-/* The one place that knows what is in force for a group. */
-void broker_share_settings(struct core *core, struct slice group_id, struct share_settings *out)
-{
-    const struct broker_settings *settings = broker_settings_now(core);
-    *out = (struct share_settings){.session_ms = settings->group_share_session_timeout_ms,
-                                   .heartbeat_ms = settings->group_share_heartbeat_interval_ms,
-                                   .lock_ms = settings->group_share_record_lock_duration_ms,
-                                   .locks_max = settings->group_share_partition_max_record_locks,
-                                   .count_max = (int16_t)settings->group_share_delivery_count_limit,
-                                   .can_renew = true,
-                                   .reset = SHARE_RESET_LATEST};
-}
-
 int64_t broker_share_coordinator_now_ms(const struct shares *shares)
 {
     return (int64_t)(core_now_ns(shares->core) / NS_PER_MS);

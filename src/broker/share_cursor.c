@@ -16,10 +16,10 @@ static void start_find(struct share_cursor *cursor, enum broker_offset_kind kind
 
 static struct cursor_limits limits_now(const struct share_group *group)
 {
-    struct share_settings settings;
-    broker_share_settings(group->shares->core, group->id, &settings);
-    return (struct cursor_limits){.window_max = settings.locks_max,
-                                  .count_max = settings.count_max};
+    struct broker_group_settings settings;
+    broker_group_settings_get(group->shares->core, group->id, &settings);
+    return (struct cursor_limits){.window_max = settings.share_partition_max_record_locks,
+                                  .count_max = (int16_t)settings.share_delivery_count_limit};
 }
 
 static struct slice part_key(const struct group_part *part)
@@ -379,20 +379,17 @@ static void start_find(struct share_cursor *cursor, enum broker_offset_kind kind
                        broker_partition_at(cursor->topic, cursor->part.index), &cursor->find);
 }
 
-void broker_share_cursor_start(struct share_cursor *cursor, const struct share_settings *settings)
+void broker_share_cursor_start(struct share_cursor *cursor,
+                               const struct broker_group_settings *settings)
 {
-    int64_t since_ms = core_wall_ms(cursor->group->shares->core) - settings->reset_ms;
+    int64_t reset = settings->share_auto_offset_reset;
+    int64_t now_ms = core_wall_ms(cursor->group->shares->core);
     if (cursor->is_starting || cursor->is_writing)
         return;
-    switch (settings->reset) {
-    case SHARE_RESET_LATEST:
+    if (reset == BROKER_RESET_LATEST)
         start_find(cursor, BROKER_OFFSET_LATEST, 0);
-        break;
-    case SHARE_RESET_EARLIEST:
+    else if (reset == BROKER_RESET_EARLIEST)
         start_find(cursor, BROKER_OFFSET_EARLIEST, 0);
-        break;
-    case SHARE_RESET_DURATION:
-        start_find(cursor, BROKER_OFFSET_TIMESTAMP, MAX(since_ms, (int64_t)0));
-        break;
-    }
+    else
+        start_find(cursor, BROKER_OFFSET_TIMESTAMP, MAX(now_ms - reset, (int64_t)0));
 }

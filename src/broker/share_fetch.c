@@ -65,7 +65,7 @@ static enum err acks_check(const struct share_call *call, const struct share_cal
                 (ack->verbs[j] == CURSOR_RENEW && !call->is_renewing))
                 return ERR_INVALID;
         for (size_t j = 0; j < ack->verb_count; j++)
-            if (ack->verbs[j] == CURSOR_RENEW && !call->settings.can_renew)
+            if (ack->verbs[j] == CURSOR_RENEW && !call->settings.share_renew_acknowledge_enable)
                 return ERR_ACCESS;
         next = ack->next;
     }
@@ -339,9 +339,9 @@ static bool part_resolve(struct share_call *call, struct share_group *group,
             broker_topic_unref(part->cursor->topic);
         part->cursor->topic = broker_topic_ref(topic);
     }
-    part->cursor->cursor.window_max = call->settings.locks_max;
-    part->cursor->cursor.count_max = call->settings.count_max;
-    part->cursor->is_committed = call->settings.is_committed;
+    part->cursor->cursor.window_max = call->settings.share_partition_max_record_locks;
+    part->cursor->cursor.count_max = (int16_t)call->settings.share_delivery_count_limit;
+    part->cursor->is_committed = broker_group_settings_is_committed(&call->settings);
     return true;
 }
 
@@ -386,7 +386,7 @@ static bool part_try(struct share_call *call, struct share_group *group,
                                       .epoch = BROKER_EPOCH_ANY,
                                       .size_max = (size_t)(call->size_max - call->size),
                                       .want_one = call->records == 0,
-                                      .committed = call->settings.is_committed,
+                                      .committed = cursor->is_committed,
                                       .want_memory = true};
     broker_read(shares_of(call)->core, broker_partition_at(cursor->topic, cursor->part.index),
                 &part->read);
@@ -475,8 +475,8 @@ static void call_serve(struct core *core, struct broker_call *broker_call)
         return;
     }
     list_push_back(&shares->calls, &call->node);
-    broker_share_settings(core, call->group_id, &call->settings);
-    call->lock_ms = call->settings.lock_ms;
+    broker_group_settings_get(core, call->group_id, &call->settings);
+    call->lock_ms = call->settings.share_record_lock_duration_ms;
     call->pending = 1;
     for (size_t i = 0; i < call->named_count; i++)
         if (call->named[i].ack_count > 0)

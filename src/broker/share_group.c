@@ -22,10 +22,10 @@ static enum err beat_go(struct core *core, struct group_entry *entry, struct sha
         broker_share_coordinator_tell(&beat->call, "Group", beat->group_id, "is not a share group");
         return ERR_NOT_FOUND;
     }
-    struct share_settings settings;
-    broker_share_settings(core, beat->group_id, &settings);
-    const struct group_share_terms terms = {.session_ms = settings.session_ms,
-                                            .heartbeat_ms = settings.heartbeat_ms,
+    struct broker_group_settings settings;
+    broker_group_settings_get(core, beat->group_id, &settings);
+    const struct group_share_terms terms = {.session_ms = settings.share_session_timeout_ms,
+                                            .heartbeat_ms = settings.share_heartbeat_interval_ms,
                                             .size_max =
                                                 broker_settings_now(core)->group_share_max_size};
     enum err err = broker_group_share_beat(entry->share, beat, &terms);

@@ -137,7 +137,8 @@ bool broker_share_cursor_is_idle(const struct share_cursor *cursor);
 /* As the record says. */
 NODISCARD enum err broker_share_cursor_restore(struct share_cursor *cursor, struct slice value);
 /* Finds where it begins. */
-void broker_share_cursor_start(struct share_cursor *cursor, const struct share_settings *settings);
+void broker_share_cursor_start(struct share_cursor *cursor,
+                               const struct broker_group_settings *settings);
 /* Its state has changed; wait (may be NULL) hears when that is durable. */
 void broker_share_cursor_write(struct share_cursor *cursor, struct share_wait *wait);
 /* Something may be had: all that wait look again. */
