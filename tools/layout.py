@@ -81,6 +81,8 @@ PREFIXES_ALLOWED = {
     ("src/store/torture_test", "__wrap"): "the linker's --wrap demands it",
     ("src/record/batch", "record"): "a batch's file walks its records too",
     ("src/broker/store_fixture", "store"): "stands in for the room below",
+    ("src/server/pages_fixture", "store"): "stands in for the room below",
+    ("src/server/pages_fixture", "admin"): "stands in for the room below",
     ("src/kafka/state", "kafka_core"): "the room's own state on a core",
     ("src/broker/state", "broker_core"): "the room's own state on a core",
 }

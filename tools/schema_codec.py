@@ -342,6 +342,8 @@ def write_one(field, value):
         if null:
             return "wire_writer_%s_nullable(w, %s, %s);" % (kind, value, null_text(field))
         return "wire_writer_%s(w, %s);" % (kind, value)
+    if field.kind == "int16" and field.name.endswith("error_code"):
+        return "wire_writer_error_code(w, %s);" % value
     return "wire_writer_%s(w, %s);" % (field.kind, value)
 
 

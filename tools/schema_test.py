@@ -50,6 +50,11 @@ class SchemaTest(unittest.TestCase):
         inner = field.struct.fields[0].versions
         self.assertEqual((inner.low, inner.high), (2, 2))
 
+    def test_error_codes_are_told_apart(self):
+        text = schema_codec.write_source(read(HEAD + "  x_error_code int16\n  code int16\n"))
+        self.assertIn("wire_writer_error_code(w, in->x_error_code);", text)
+        self.assertIn("wire_writer_int16(w, in->code);", text)
+
     def test_lines_fit(self):
         text = schema_codec.write_source(read(HEAD + "  %s []%s 1+ null\n    b int32\n" %
                                               ("long_" * 8 + "name", "type_" * 6 + "name")))

@@ -2,6 +2,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kafka/error.h"
 
+#define KAFKA_ERROR(name, code)                                                                    \
+    _Static_assert((code) >= KAFKA_ERROR_CODE_MIN && (code) <= KAFKA_ERROR_CODE_MAX,               \
+                   "KAFKA_ERROR_CODE_MAX is too small");
+#include "kafka/error.def"
+#undef KAFKA_ERROR
+
+const char *kafka_error_name(int16_t code)
+{
+    static const char *const names[] = {
+#define KAFKA_ERROR(name, code) [(code)-KAFKA_ERROR_CODE_MIN] = #name,
+#include "kafka/error.def"
+#undef KAFKA_ERROR
+    };
+    int at = code - KAFKA_ERROR_CODE_MIN;
+    return at >= 0 && (size_t)at < COUNT_OF(names) ? names[at] : NULL;
+}
+
 int16_t kafka_error_of(enum err err)
 {
     static const int16_t codes[ERR_COUNT] = {

@@ -10,6 +10,13 @@ enum kafka_error {
 #undef KAFKA_ERROR
 };
 
+enum kafka_error_limit {
+    KAFKA_ERROR_CODE_MIN = -1,
+    KAFKA_ERROR_CODE_MAX = 133,
+};
+
+/* Kafka's name of a code; NULL: none that is used here. */
+const char *kafka_error_name(int16_t code);
 /* The code of an error where no API says otherwise. */
 int16_t kafka_error_of(enum err err);
 /* Of an append: what a batch breaks is the batch's fault, not the request's. */

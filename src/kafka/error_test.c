@@ -29,6 +29,12 @@ static void codes_are_distinct(void **state)
 #include "kafka/error.def"
 #undef KAFKA_ERROR
     };
+    assert_string_equal(kafka_error_name(KAFKA_NONE), "NONE");
+    assert_string_equal(kafka_error_name(-1), "UNKNOWN_SERVER_ERROR");
+    assert_null(kafka_error_name(-2));
+    assert_null(kafka_error_name(KAFKA_ERROR_CODE_MAX + 1));
+    for (size_t i = 0; i < COUNT_OF(codes); i++)
+        assert_non_null(kafka_error_name((int16_t)codes[i]));
     for (size_t i = 0; i < COUNT_OF(codes); i++)
         for (size_t j = 0; j < i; j++)
             assert_int_not_equal(codes[i], codes[j]);

@@ -51,6 +51,33 @@ static void add_family(const struct kafka *kafka, const char *name, unsigned whi
     }
 }
 
+static uint64_t errors_of(const struct kafka *kafka, int16_t key, int code)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < reactor_core_count(kafka->options.reactor); i++)
+        count += metric_get(&kafka->cores[i].apis[key].errors[code - KAFKA_ERROR_CODE_MIN]);
+    return count;
+}
+
+/* Those that were answered at least once. */
+static void add_errors(const struct kafka *kafka, struct text *out)
+{
+    size_t count;
+    const struct kafka_handler *handlers = kafka_handlers_all(&count);
+    text_add_text(out, "# TYPE leat_kafka_errors_total counter\n");
+    for (size_t i = 0; i < count; i++) {
+        const struct kafka_api *api = kafka_api_find(handlers[i].key);
+        for (int code = KAFKA_ERROR_CODE_MIN; api && code <= KAFKA_ERROR_CODE_MAX; code++) {
+            const char *name = kafka_error_name((int16_t)code);
+            uint64_t errors = errors_of(kafka, handlers[i].key, code);
+            if (errors > 0 && name)
+                text_add_format(out,
+                                "leat_kafka_errors_total{api=\"%s\",error=\"%s\"} %" PRIu64 "\n",
+                                api->name, name, errors);
+        }
+    }
+}
+
 void kafka_report_metrics(const struct kafka *kafka, struct text *out)
 {
     uint64_t rejected = 0;
@@ -63,4 +90,5 @@ void kafka_report_metrics(const struct kafka *kafka, struct text *out)
     add_family(kafka, "request_bytes_total", 1, out);
     add_family(kafka, "response_bytes_total", 2, out);
     add_family(kafka, "request_seconds_total", 3, out);
+    add_errors(kafka, out);
 }

@@ -189,11 +189,21 @@ bool kafka_request_charge(struct kafka_request *request, size_t size)
     return true;
 }
 
+static void count_error(void *arg, int16_t code)
+{
+    const struct kafka_request *request = arg;
+    struct kafka_api_counters *counters = &kafka_core(request->core)->apis[request->frame.api->key];
+    if (code >= KAFKA_ERROR_CODE_MIN && code <= KAFKA_ERROR_CODE_MAX)
+        metric_add(&counters->errors[code - KAFKA_ERROR_CODE_MIN], 1);
+}
+
 void kafka_request_answer_version(struct kafka_request *request, kafka_encode_fn encode,
                                   const void *response, int16_t version)
 {
     struct wire_writer w;
     wire_writer_init_counting(&w);
+    w.on_error_code = count_error;
+    w.on_error_code_arg = request;
     encode(response, version, &w);
     size_t body_size = w.size + w.gap_size;
     size_t size = wire_kafka_frame_response_start_size(request->frame.api, version) + w.size;

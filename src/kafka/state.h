@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kafka/error.h"
 #include "kafka/kafka.h"
 #include "kafka/session.h"
 
@@ -13,6 +14,8 @@ struct kafka_api_counters {
     struct metric_counter bytes_in;
     struct metric_counter bytes_out;
     struct metric_counter time_ns; /* from arrival to answer */
+    /* Error codes in answers, several in one answer too, by code - KAFKA_ERROR_CODE_MIN. */
+    struct metric_counter errors[KAFKA_ERROR_CODE_MAX - KAFKA_ERROR_CODE_MIN + 1];
 };
 
 struct kafka {

@@ -102,6 +102,13 @@ void wire_writer_int16(struct wire_writer *w, int16_t value)
     wire_writer_uint16(w, (uint16_t)value);
 }
 
+void wire_writer_error_code(struct wire_writer *w, int16_t code)
+{
+    if (code != 0 && w->on_error_code)
+        w->on_error_code(w->on_error_code_arg, code);
+    wire_writer_int16(w, code);
+}
+
 void wire_writer_uint16(struct wire_writer *w, uint16_t value)
 {
     uint8_t *at = wire_writer_reserve(w, 2);

@@ -36,6 +36,9 @@ struct wire_writer {
     bool flexible; /* compact lengths and tagged fields; set by each message's _encode */
     bool counting;
     bool growing;
+    /* Hears of every code that is not 0 in a field that holds Kafka's error codes; NULL: nobody. */
+    void (*on_error_code)(void *arg, int16_t code);
+    void *on_error_code_arg;
 };
 
 /* Only counts size, gap_size and gap_count. */
@@ -61,6 +64,8 @@ void wire_writer_append(struct wire_writer *w, struct slice bytes);
 
 void wire_writer_int8(struct wire_writer *w, int8_t value);
 void wire_writer_int16(struct wire_writer *w, int16_t value);
+/* A field that holds an error code. */
+void wire_writer_error_code(struct wire_writer *w, int16_t code);
 void wire_writer_uint16(struct wire_writer *w, uint16_t value);
 void wire_writer_int32(struct wire_writer *w, int32_t value);
 void wire_writer_uint32(struct wire_writer *w, uint32_t value);

@@ -142,6 +142,28 @@ static void test_gaps(void **state)
     assert_int_equal(w.error, ERR_TOO_LARGE);
 }
 
+static void hear(void *arg, int16_t code)
+{
+    int *sum = arg;
+    *sum = *sum * 100 + code;
+}
+
+static void test_error_codes_are_heard(void **state)
+{
+    struct wire_writer w;
+    int sum = 0;
+    wire_writer_init_counting(&w);
+    wire_writer_error_code(&w, 5); /* nobody listens */
+    w.on_error_code = hear;
+    w.on_error_code_arg = &sum;
+    wire_writer_error_code(&w, 7);
+    wire_writer_error_code(&w, 0);
+    wire_writer_int16(&w, 8);
+    wire_writer_error_code(&w, 9);
+    assert_int_equal(sum, 709);
+    assert_int_equal(w.size, 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_growing),
         cmocka_unit_test(test_gaps),
+        cmocka_unit_test(test_error_codes_are_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,6 +177,15 @@ class Monitor(case.ServerCase):
         self.assertEqual(self.value("/metrics", "leat_group_lag", group=group, **one), 3)
         self.assertGreater(self.value("/metrics", "leat_partition_size_bytes", **one), 7)
         self.assertGreater(self.value("/metrics", "leat_kafka_requests_total", api="Produce"), 0)
+        with raw.Client(self.server.port, timeout_s=30) as client:
+            for _ in range(2):
+                self.assertEqual(client.create_topic(topic, 1)[0], 36)
+            self.assertEqual(client.fetch("nowhere", 0, 0)[0], 3)
+        errors = "leat_kafka_errors_total"
+        self.assertEqual(self.value("/metrics", errors, api="CreateTopics",
+                                    error="TOPIC_ALREADY_EXISTS"), 2)
+        self.assertEqual(self.value("/metrics", errors, api="Fetch",
+                                    error="UNKNOWN_TOPIC_OR_PARTITION"), 1)
         self.assertGreater(self.value("/metrics", "leat_journal_commit_seconds_count"), 0)
         self.assertEqual(self.value("/metrics", "leat_partitions_offline"), 0)
         page = "/metrics/kafka"
