@@ -362,6 +362,8 @@ enum err broker_config_change(struct config_layer *layer,
                               const struct broker_setting_change *change, struct diag *diag)
 {
     const struct config_rule *rule = broker_config_find(layer->rules, change->name);
+    if (!rule && change->op == BROKER_SETTING_DELETE)
+        return ERR_OK; /* it is not set, as Kafka sees it */
     if (!rule) {
         diag_set(diag, "%.*s: not a setting that is implemented", (int)MIN(change->name.size, 249),
                  (const char *)change->name.data);

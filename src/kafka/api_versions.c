@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/kafka_api_versions.h"
 
+#include "broker/telemetry.h"
 #include "kafka/error.h"
 #include "kafka/handlers.h"
 
@@ -66,18 +67,28 @@ static void software_keep(char out[KAFKA_SOFTWARE_SIZE_MAX + 1], struct slice te
     out[text.size] = '\0';
 }
 
+/* Clients ask for subscriptions as soon as they may: where there are none, nobody is bothered. */
+static bool is_told(struct kafka_request *request, int16_t key)
+{
+    size_t position = 0;
+    return (key != KAFKA_API_GET_TELEMETRY_SUBSCRIPTIONS && key != KAFKA_API_PUSH_TELEMETRY) ||
+           broker_telemetry_next(request->core, &position);
+}
+
+/* Those that are there; with only, that one. */
 static bool api_versions_fill(struct kafka_request *request,
-                              struct kafka_api_versions_response *response)
+                              struct kafka_api_versions_response *response, const int16_t *only)
 {
     size_t count;
     const struct kafka_handler *handlers = kafka_handlers_all(&count);
     response->api_keys = kafka_request_alloc(request, count, sizeof(*response->api_keys));
     if (!response->api_keys)
         return false;
-    response->api_keys_count = count;
     for (size_t i = 0; i < count; i++) {
         const struct kafka_api *api = kafka_api_find(handlers[i].key);
-        response->api_keys[i] =
+        if ((only && *only != api->key) || !is_told(request, api->key))
+            continue;
+        response->api_keys[response->api_keys_count++] =
             (struct kafka_api_versions_response_api_version){.api_key = api->key,
                                                              .min_version = api->advertise_min,
                                                              .max_version = api->advertise_max};
@@ -90,9 +101,10 @@ void kafka_api_versions_handle(struct kafka_request *request)
     struct kafka_api_versions_response response;
     kafka_api_versions_response_init(&response);
     if (!wire_kafka_frame_is_supported(&request->frame)) {
-        /* A client from the future reads version 0 and comes again with a version of the list. */
+        /* A client from the future reads version 0 and comes again with a version that is told. */
+        static const int16_t only = KAFKA_API_API_VERSIONS;
         response.error_code = KAFKA_UNSUPPORTED_VERSION;
-        if (api_versions_fill(request, &response))
+        if (api_versions_fill(request, &response, &only))
             kafka_request_answer_version(
                 request, (kafka_encode_fn)(void (*)(void))kafka_api_versions_response_encode,
                 &response, 0);
@@ -108,7 +120,7 @@ void kafka_api_versions_handle(struct kafka_request *request)
     if (request->version >= 3 && (!software_text_ok(asked.client_software_name) ||
                                   !software_text_ok(asked.client_software_version)))
         response.error_code = KAFKA_INVALID_REQUEST;
-    else if (!api_versions_fill(request, &response) || !api_features_fill(request, &response))
+    else if (!api_versions_fill(request, &response, NULL) || !api_features_fill(request, &response))
         return;
     if (!response.error_code && request->version >= 3 && request->conn) {
         struct kafka_software *software = kafka_conn_software(request->conn);

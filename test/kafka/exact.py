@@ -205,7 +205,7 @@ class ExactTest(case.ServerCase):
         _, reader = client.receive()
         self.assertEqual(reader.take("h"), 35)
         keys = [key for key, _, _ in reader.array(lambda: reader.take("hhh"))]
-        self.assertIn(raw.API_VERSIONS, keys)
+        self.assertEqual(keys, [raw.API_VERSIONS])
         self.assertEqual(client.api_versions()[0], NONE)
 
     def test_versions_are_those_of_the_table(self):

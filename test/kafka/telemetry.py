@@ -111,6 +111,11 @@ class TelemetryTest(case.ServerCase):
         self.assertEqual(self.client.describe_settings(METRICS, name), expected)
         self.assertEqual(self.client.describe_settings(METRICS, ""), INVALID_REQUEST)
 
+    def test_the_requests_are_told_of_where_there_is_a_subscription(self):
+        self.assertFalse({GET, PUSH} & set(self.client.api_versions()[1]))
+        self.assertEqual(self.set("s", "metrics", "*"), NONE)
+        self.assertLessEqual({GET, PUSH}, set(self.client.api_versions()[1]))
+
     def test_resources(self):
         topic = self.make_topic()
         self.assertEqual(self.set("s", "metrics", "*"), NONE)
