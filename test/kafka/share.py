@@ -7,110 +7,14 @@ import unittest
 from lib import batch
 from lib import case
 from lib import flex
+from lib import share
 
-HEARTBEAT, DESCRIBE, FETCH, ACKNOWLEDGE, METADATA = 76, 77, 78, 79, 3
 UNKNOWN_MEMBER, INVALID_REQUEST, GROUP_UNKNOWN, FENCED_EPOCH = 25, 42, 69, 110
 INVALID_STATE, NO_SESSION, INVALID_EPOCH = 121, 122, 123
 GAP, ACCEPT, RELEASE, REJECT, RENEW = range(5)
 LOCK_MS = 1000
 DELIVERIES = 3
-DEADLINE_S = 30 * case.SLOWER
-
-
-class Member:
-    """One reader of a share group, on a connection of its own."""
-
-    def __init__(self, test, group, name, topic_id):
-        self.client = flex.Client(test.server.port)
-        test.addCleanup(self.client.close)
-        self.group, self.name, self.topic_id = group, name, topic_id
-        self.epoch = 0
-
-    def heartbeat(self, epoch, topics=None):
-        names = None if topics is None else [flex.string(topic) for topic in topics]
-        reader = self.client.ask(HEARTBEAT, 1, flex.string(self.group) + flex.string(self.name)
-                                 + struct.pack(">i", epoch) + flex.string(None)
-                                 + flex.array(names) + flex.TAGS)
-        reader.take("i")
-        answer = {"code": reader.take("h"), "message": reader.text(), "member": reader.text(),
-                  "epoch": reader.take("i"), "interval": reader.take("i"), "assignment": None}
-        if reader.take("b") == 1:
-            rows = reader.rows(lambda: (reader.uuid(), reader.values(lambda: reader.take("i"))))
-            answer["assignment"] = dict(rows)
-        return answer
-
-    def _topics(self, partitions, acks):
-        items = []
-        for index in partitions:
-            rows = [struct.pack(">qq", first, last)
-                    + flex.array([struct.pack(">b", verb) for verb in verbs]) + flex.TAGS
-                    for first, last, *verbs in acks]
-            items.append(struct.pack(">i", index) + flex.array(rows) + flex.TAGS)
-        return flex.array([self.topic_id.bytes + flex.array(items) + flex.TAGS]
-                          if items else [])
-
-    def _next(self, code):
-        if code == 0:
-            self.epoch += 1
-
-    def fetch(self, acks=(), count=500, wait_ms=0, epoch=None, exact=True, partitions=(0,),
-              renew=False):
-        body = flex.string(self.group) + flex.string(self.name) + struct.pack(
-            ">iiiiiibb", self.epoch if epoch is None else epoch, wait_ms, 1, 1 << 20, count, count,
-            int(exact), int(renew)) + self._topics(partitions, acks) + flex.array([]) + flex.TAGS
-        reader = self.client.ask(FETCH, 2, body)
-        reader.take("i")
-        answer = {"code": reader.take("h"), "message": reader.text(), "lock_ms": reader.take("i"),
-                  "acquired": [], "records": {}, "ack": {}, "error": {}}
-
-        def acquired():
-            return reader.take("q"), reader.take("q"), reader.take("h")
-
-        def partition():
-            index = reader.take("i")
-            answer["error"][index] = reader.take("h")
-            reader.text()
-            answer["ack"][index] = reader.take("h")
-            reader.text()
-            reader.tagged(lambda: (reader.take("i"), reader.take("i")))
-            size = reader.varint()
-            data = reader.bytes_of(size - 1) if size else b""
-            answer["acquired"] += reader.rows(acquired) or []
-            for one in batch.split(data):
-                for record in one.records():
-                    answer["records"][record[0]] = record
-        reader.rows(lambda: (reader.uuid(), reader.rows(partition)))
-        self._next(answer["code"])
-        return answer
-
-    def acknowledge(self, *acks, epoch=None, renew=False):
-        body = flex.string(self.group) + flex.string(self.name) + struct.pack(
-            ">ib", self.epoch if epoch is None else epoch, int(renew)) \
-            + self._topics((0,), acks) + flex.TAGS
-        reader = self.client.ask(ACKNOWLEDGE, 2, body)
-        reader.take("i")
-        answer = {"code": reader.take("h"), "message": reader.text()}
-        reader.take("i")
-        answer["ack"] = {}
-
-        def partition():
-            index = reader.take("i")
-            answer["ack"][index] = reader.take("h")
-            reader.text()
-            reader.tagged(lambda: (reader.take("i"), reader.take("i")))
-        reader.rows(lambda: (reader.uuid(), reader.rows(partition)))
-        self._next(answer["code"])
-        return answer
-
-    def take(self, **options):
-        """Fetches until something comes."""
-        end = time.monotonic() + DEADLINE_S
-        while time.monotonic() < end:
-            answer = self.fetch(wait_ms=500, **options)
-            assert answer["code"] == 0, answer
-            if answer["acquired"]:
-                return answer["acquired"]
-        raise AssertionError("nothing came")
+DEADLINE_S = share.DEADLINE_S
 
 
 class ShareTest(case.ServerCase):
@@ -129,26 +33,11 @@ class ShareTest(case.ServerCase):
         super().setUp()
         self.topic = self.make_topic()
         self.plain = self.raw()
-        self.topic_id = self.topic_id_of(self.topic)
-
-    def topic_id_of(self, name):
-        client = flex.Client(self.server.port)
-        self.addCleanup(client.close)
-        none = struct.pack(">16x")
-        reader = client.ask(METADATA, 12, flex.array([none + flex.string(name) + flex.TAGS])
-                            + b"\0\0" + flex.TAGS)
-        reader.take("i")
-        reader.rows(lambda: (reader.take("i"), reader.text(), reader.take("i"), reader.text()))
-        reader.text()
-        reader.take("i")
-        count = reader.varint()
-        self.assertEqual(count, 2)
-        reader.take("h")
-        reader.text()
-        return reader.uuid()
+        with flex.Client(self.server.port) as client:
+            self.topic_id = client.topic_id(self.topic)
 
     def member(self, name="m", group="g"):
-        return Member(self, group + self.topic, name, self.topic_id)
+        return share.Member(self, group + self.topic, name, self.topic_id)
 
     def produce(self, count, topic=None):
         records = [(None, b"v%d" % i) for i in range(count)]
@@ -184,13 +73,13 @@ class ShareTest(case.ServerCase):
         self.assertEqual([len(p) for p in alone["assignment"].values()], [4])
 
     def test_a_group_is_of_one_kind(self):
-        share = self.member()
-        self.assertEqual(share.heartbeat(0, [self.topic])["code"], 0)
-        answer = share.client.heartbeat(share.group, "c", 0, topics=[self.topic], owned={},
+        one = self.member()
+        self.assertEqual(one.heartbeat(0, [self.topic])["code"], 0)
+        answer = one.client.heartbeat(one.group, "c", 0, topics=[self.topic], owned={},
                                         rebalance_ms=30000)
         self.assertEqual(answer["code"], GROUP_UNKNOWN)
         other = self.member(group="h")
-        answer = share.client.heartbeat(other.group, "c", 0, topics=[self.topic], owned={},
+        answer = one.client.heartbeat(other.group, "c", 0, topics=[self.topic], owned={},
                                         rebalance_ms=30000)
         self.assertEqual(answer["code"], 0)
         self.assertEqual(other.heartbeat(0, [self.topic])["code"], GROUP_UNKNOWN)
