@@ -271,6 +271,18 @@ static void commit_done(void *arg, enum err err)
     broker_call_finish(commit->private, &commit->call, ERR_OK);
 }
 
+/* Whether the member has had the partition since the older epoch that it named. */
+static enum err offset_check(const struct group_commit *commit, const struct group_entry *entry,
+                             const struct group_offset *offset)
+{
+    const struct broker_topic *topic = broker_topic_find(commit->private, offset->topic);
+    struct group_part part = {.index = offset->partition};
+    if (topic)
+        part.topic = topic->id;
+    return broker_group_consumer_commit_check_part(entry->consumer, commit->member_id,
+                                                   commit->generation, &part);
+}
+
 static void offset_write(struct group_append *write, const struct group_commit *commit,
                          struct group_offset *offset)
 {
@@ -300,8 +312,13 @@ static void commit_write(struct core *core, struct group_commit *commit, struct 
     commit->private = core;
     if (commit->transactional_id.data)
         broker_group_write_transactional(write, commit->producer_id, commit->producer_epoch);
-    for (size_t i = 0; i < commit->offset_count; i++)
-        offset_write(write, commit, &commit->offsets[i]);
+    for (size_t i = 0; i < commit->offset_count; i++) {
+        struct group_offset *offset = &commit->offsets[i];
+        if (commit->is_older)
+            offset->err = offset_check(commit, entry, offset);
+        if (!offset->err)
+            offset_write(write, commit, offset);
+    }
     if (!broker_group_write_is_empty(write)) {
         broker_group_write_send(write, commit_done, commit);
         return;
@@ -310,7 +327,7 @@ static void commit_write(struct core *core, struct group_commit *commit, struct 
     broker_call_finish(core, &commit->call, ERR_OK);
 }
 
-static enum err member_check(const struct group_commit *commit, struct group_entry *entry)
+static enum err member_check(struct group_commit *commit, struct group_entry *entry)
 {
     const struct group_consumer *consumer = entry->consumer;
     if (!broker_group_turn_is_ready(entry))
@@ -321,7 +338,8 @@ static enum err member_check(const struct group_commit *commit, struct group_ent
         broker_group_consumer_member_find(consumer, commit->member_id);
     if (member && !member->is_classic && !commit->knows_epochs && !commit->transactional_id.data)
         return ERR_UNSUPPORTED;
-    return broker_group_consumer_commit_check(consumer, commit->member_id, commit->generation);
+    return broker_group_consumer_commit_check(consumer, commit->member_id, commit->generation,
+                                              &commit->is_older);
 }
 
 /* Whether it may be written; in a transaction no member need be named, as before KIP-447, and a
@@ -370,6 +388,7 @@ void broker_group_commit(struct core *core, struct group_commit *commit)
 {
     for (size_t i = 0; i < commit->offset_count; i++)
         commit->offsets[i].err = ERR_OK;
+    commit->is_older = false;
     broker_call_to_owner(core, &commit->call, commit_serve);
 }
 

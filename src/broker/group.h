@@ -139,6 +139,7 @@ struct group_commit {
     struct slice instance_id;
     int32_t generation;   /* -1 with empty member: only while the group is empty */
     bool knows_epochs;    /* generation may be the epoch of a member of the newer protocol */
+    bool is_older;        /* the broker's: it is an older epoch, which holds for some partitions */
     int64_t retention_ms; /* -1: the default */
     struct group_offset *offsets;
     size_t offset_count;

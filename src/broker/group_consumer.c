@@ -468,14 +468,29 @@ enum err broker_group_consumer_heartbeat(struct group_consumer *group, struct gr
 /* --- what others ask --- */
 
 enum err broker_group_consumer_commit_check(const struct group_consumer *group,
-                                            struct slice member_id, int32_t epoch)
+                                            struct slice member_id, int32_t epoch, bool *out_each)
 {
+    *out_each = false;
     if (epoch < 0 && group->members.count == 0)
         return ERR_OK; /* an administrator, or a consumer that assigns partitions to itself */
     const struct consumer_member *member = broker_group_consumer_member_find(group, member_id);
     if (!member)
         return ERR_MEMBER_UNKNOWN;
-    if (epoch == member->epoch)
+    if (epoch > member->epoch)
+        return member->is_classic ? ERR_GENERATION : ERR_EPOCH_STALE;
+    *out_each = epoch < member->epoch;
+    return ERR_OK;
+}
+
+enum err broker_group_consumer_commit_check_part(const struct group_consumer *group,
+                                                 struct slice member_id, int32_t epoch,
+                                                 const struct group_part *part)
+{
+    const struct consumer_member *member = broker_group_consumer_member_find(group, member_id);
+    if (!member)
+        return ERR_MEMBER_UNKNOWN;
+    if (broker_group_consumer_member_owner(group, part) == member &&
+        epoch >= broker_group_consumer_member_since(group, part))
         return ERR_OK;
     return member->is_classic ? ERR_GENERATION : ERR_EPOCH_STALE;
 }

@@ -151,9 +151,15 @@ NODISCARD enum err broker_group_consumer_heartbeat(struct group_consumer *group,
                                                    struct group_beat *beat);
 /* At or after deadline_ms. */
 void broker_group_consumer_expire(struct group_consumer *group);
-/* May this member commit or fetch offsets? MEMBER_UNKNOWN, EPOCH_STALE, GENERATION (classic). */
+/* May this member commit offsets? MEMBER_UNKNOWN, EPOCH_STALE, GENERATION (classic). With an epoch
+ * older than its newest it may for some partitions: *out_each, then ask for each (KIP-1251). */
 NODISCARD enum err broker_group_consumer_commit_check(const struct group_consumer *group,
-                                                      struct slice member_id, int32_t epoch);
+                                                      struct slice member_id, int32_t epoch,
+                                                      bool *out_each);
+/* The partition is its, and was when it had that epoch. */
+NODISCARD enum err broker_group_consumer_commit_check_part(const struct group_consumer *group,
+                                                           struct slice member_id, int32_t epoch,
+                                                           const struct group_part *part);
 bool broker_group_consumer_is_subscribed(const struct group_consumer *group, struct slice topic);
 /* Kafka's name of the state. */
 const char *broker_group_consumer_state(const struct group_consumer *group);
@@ -198,6 +204,11 @@ NODISCARD enum err broker_group_consumer_member_hold(struct group_consumer *grou
 /* Who holds it, or NULL. */
 struct consumer_member *broker_group_consumer_member_owner(const struct group_consumer *group,
                                                            const struct group_part *part);
+/* The epoch that its holder had when it got the part; 0: nobody holds it. */
+int32_t broker_group_consumer_member_since(const struct group_consumer *group,
+                                           const struct group_part *part);
+void broker_group_consumer_member_since_set(struct group_consumer *group,
+                                            const struct group_part *part, int32_t epoch);
 
 /* --- group_consumer_target.c: what is to be --- */
 /* Matches every expression of the group again; writes what changed. */

@@ -8,6 +8,7 @@
 struct consumer_owner {
     struct group_part part;
     struct consumer_member *member;
+    int32_t epoch; /* its own when it got the partition: KIP-1251 */
 };
 
 static void *take(struct group_consumer *group, size_t size)
@@ -81,9 +82,13 @@ fail:
 }
 
 static void owners_drop(struct group_consumer *group, const struct consumer_member *member,
-                        const struct group_parts *parts)
+                        const struct group_parts *parts, const struct group_parts *kept,
+                        const struct group_parts *kept_too)
 {
     for (size_t i = 0; i < parts->count; i++) {
+        if ((kept && broker_group_parts_has(kept, &parts->items[i])) ||
+            (kept_too && broker_group_parts_has(kept_too, &parts->items[i])))
+            continue;
         struct slice key = slice_make(&parts->items[i], sizeof(parts->items[i]));
         struct consumer_owner *owner = map_get(&group->owners, key);
         if (!owner || owner->member != member)
@@ -105,7 +110,8 @@ static enum err owners_add(struct group_consumer *group, struct consumer_member 
         struct consumer_owner *owner = take(group, sizeof(*owner));
         if (!owner)
             return ERR_NO_MEMORY;
-        *owner = (struct consumer_owner){.part = parts->items[i], .member = member};
+        *owner = (struct consumer_owner){
+            .part = parts->items[i], .member = member, .epoch = MAX(member->epoch, 0)};
         if (!map_put(&group->owners, slice_make(&owner->part, sizeof(owner->part)), owner, NULL)) {
             give(group, owner, sizeof(*owner));
             return ERR_NO_MEMORY;
@@ -120,12 +126,16 @@ enum err broker_group_consumer_member_hold(struct group_consumer *group,
                                            const struct group_parts *revoking)
 {
     struct budget *budget = group->env->budget;
-    owners_drop(group, member, &member->assigned);
-    owners_drop(group, member, &member->revoking);
+    if (!assigned)
+        assigned = &member->assigned;
+    if (!revoking)
+        revoking = &member->revoking;
+    owners_drop(group, member, &member->assigned, assigned, revoking);
+    owners_drop(group, member, &member->revoking, revoking, NULL); /* assigned again: anew */
     enum err err = ERR_OK;
-    if (assigned)
+    if (assigned != &member->assigned)
         err = broker_group_parts_set(budget, &member->assigned, assigned);
-    if (!err && revoking)
+    if (!err && revoking != &member->revoking)
         err = broker_group_parts_set(budget, &member->revoking, revoking);
     if (!err)
         err = owners_add(group, member, &member->assigned);
@@ -143,10 +153,25 @@ struct consumer_member *broker_group_consumer_member_owner(const struct group_co
     return owner ? owner->member : NULL;
 }
 
+int32_t broker_group_consumer_member_since(const struct group_consumer *group,
+                                           const struct group_part *part)
+{
+    const struct consumer_owner *owner = map_get(&group->owners, slice_make(part, sizeof(*part)));
+    return owner ? owner->epoch : 0;
+}
+
+void broker_group_consumer_member_since_set(struct group_consumer *group,
+                                            const struct group_part *part, int32_t epoch)
+{
+    struct consumer_owner *owner = map_get(&group->owners, slice_make(part, sizeof(*part)));
+    if (owner)
+        owner->epoch = epoch;
+}
+
 void broker_group_consumer_member_free(struct group_consumer *group, struct consumer_member *member)
 {
-    owners_drop(group, member, &member->assigned);
-    owners_drop(group, member, &member->revoking);
+    owners_drop(group, member, &member->assigned, NULL, NULL);
+    owners_drop(group, member, &member->revoking, NULL, NULL);
     map_remove(&group->members, member->id);
     if (member->instance_id.data && map_get(&group->instances, member->instance_id) == member)
         map_remove(&group->instances, member->instance_id);

@@ -12,12 +12,14 @@
 //   key 6: group                value: assignment epoch i32
 //   key 7: group, member        value: []{topic uuid, partitions []i32}: its target
 //   key 8: group, member        value: epoch i32, previous epoch i32, state i8, assigned, revoking:
-//                               each as in 7
+//                               each as in 7; tag 0 of a topic: epochs []i32 since when it has
+//                               each of the partitions (KIP-1251)
 //   key 16: group, expression   value: topics []string, version i64, when i64 (ms)
 // The tag of a classic member begins with a byte: 1 where it is one, else 0 and nothing more.
 #include <stdlib.h>
 
 #include "base/endian.h"
+#include "base/varint.h"
 #include "broker/form.h"
 #include "broker/group_consumer.h"
 
@@ -97,6 +99,27 @@ void broker_group_consumer_record_target(struct group_consumer *group,
     value_send(group, &w, CONSUMER_FACT_TARGET, member->id);
 }
 
+/* As broker_form_put_parts, each topic with the epochs of its parts. */
+static void put_held(struct form_out *w, const struct group_consumer *group,
+                     const struct group_parts *parts)
+{
+    size_t topics = 0;
+    for (size_t i = 0; i < parts->count; i = broker_form_topic_end(parts, i))
+        topics++;
+    broker_form_put_count(w, topics + 1);
+    for (size_t i = 0; i < parts->count;) {
+        size_t end = broker_form_topic_end(parts, i);
+        broker_form_put(w, parts->items[i].topic.bytes, sizeof(parts->items[i].topic.bytes));
+        broker_form_put_indexes(w, parts, i, end);
+        broker_form_put_count(w, 1);
+        broker_form_put_count(w, 0);
+        broker_form_put_count(w, varint_u32_size((uint32_t)(end - i + 1)) + 4 * (end - i));
+        broker_form_put_count(w, end - i + 1);
+        for (; i < end; i++)
+            broker_form_put_i32(w, broker_group_consumer_member_since(group, &parts->items[i]));
+    }
+}
+
 void broker_group_consumer_record_current(struct group_consumer *group,
                                           const struct consumer_member *member)
 {
@@ -105,8 +128,8 @@ void broker_group_consumer_record_current(struct group_consumer *group,
     broker_form_put_i32(&w, member->epoch);
     broker_form_put_i32(&w, member->previous_epoch);
     broker_form_put(&w, &state, 1);
-    broker_form_put_parts(&w, &member->assigned);
-    broker_form_put_parts(&w, &member->revoking);
+    put_held(&w, group, &member->assigned);
+    put_held(&w, group, &member->revoking);
     broker_form_put_count(&w, 0);
     value_send(group, &w, CONSUMER_FACT_CURRENT, member->id);
 }
@@ -261,6 +284,47 @@ static enum err member_read(struct group_consumer *group, struct consumer_member
     return err;
 }
 
+/* The epochs of one topic's parts, from the section of tags behind them. Without them, or with
+ * another number of them, the member's own hold. */
+static void take_epochs(struct form_in *r, struct group_consumer *group, struct slice topic,
+                        struct slice indexes)
+{
+    struct form_in epochs = {.rest = SLICE_NULL};
+    uint32_t tags = broker_form_take_varint(r);
+    for (uint32_t i = 0; i < tags && !r->err; i++) {
+        uint32_t tag = broker_form_take_varint(r);
+        uint32_t size = broker_form_take_varint(r);
+        const uint8_t *at = broker_form_take(r, size);
+        if (at && tag == 0)
+            epochs.rest = slice_make(at, size);
+    }
+    if (r->err || epochs.rest.size == 0 || broker_form_take_count(&epochs, 4) != indexes.size / 4 ||
+        epochs.err)
+        return;
+    struct form_in index = {.rest = indexes};
+    while (index.rest.size > 0) {
+        struct group_part part;
+        memcpy(part.topic.bytes, topic.data, topic.size);
+        part.index = broker_form_take_i32(&index);
+        int32_t epoch = broker_form_take_i32(&epochs);
+        broker_group_consumer_member_since_set(group, &part, MAX(epoch, 0));
+    }
+}
+
+/* Again over what was read as parts, which are held now. */
+static void take_held(struct form_in *r, struct group_consumer *group)
+{
+    size_t topics = broker_form_take_count(r, sizeof(struct uuid) + 2);
+    for (size_t i = 0; i < topics && !r->err; i++) {
+        const uint8_t *id = broker_form_take(r, sizeof(struct uuid));
+        size_t count = broker_form_take_count(r, 4);
+        const uint8_t *indexes = broker_form_take(r, count * 4);
+        if (id && indexes)
+            take_epochs(r, group, slice_make(id, sizeof(struct uuid)),
+                        slice_make(indexes, count * 4));
+    }
+}
+
 static enum err current_read(struct group_consumer *group, struct consumer_member *member,
                              struct form_in *r)
 {
@@ -272,6 +336,7 @@ static enum err current_read(struct group_consumer *group, struct consumer_membe
     const uint8_t *state = broker_form_take(r, 1);
     if (state && *state > CONSUMER_UNRELEASED)
         r->err = ERR_CORRUPT;
+    struct form_in again = *r;
     enum err err = broker_form_take_parts(r, budget, &assigned);
     if (!err)
         err = broker_form_take_parts(r, budget, &revoking);
@@ -281,13 +346,18 @@ static enum err current_read(struct group_consumer *group, struct consumer_membe
             if (broker_group_consumer_member_owner(group, &parts->items[p]))
                 err = ERR_CORRUPT; /* two hold it: the log lies */
     }
+    int32_t before = member->epoch;
+    member->epoch = epoch; /* since when it has what it has, unless the record says else */
     if (!err)
         err = broker_group_consumer_member_hold(group, member, &assigned, &revoking);
     if (!err) {
-        member->epoch = epoch;
+        take_held(&again, group);
+        take_held(&again, group);
         member->previous_epoch = previous_epoch;
         member->state = (enum consumer_state) * state;
     }
+    if (err)
+        member->epoch = before;
     broker_group_parts_free(budget, &assigned, assigned.count);
     broker_group_parts_free(budget, &revoking, revoking.count);
     return err;

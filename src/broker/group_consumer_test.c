@@ -63,6 +63,47 @@ static void epochs_grow(struct model *model)
     }
 }
 
+/* Who has a partition may commit for it with the epoch that it last heard, however old that is, and
+ * nobody may for what is not its own (KIP-1251). */
+static void commits_hold(const struct model *model)
+{
+    const struct group_consumer *group = &model->world.group;
+    for (size_t c = 0; c < CLIENTS; c++) {
+        const struct client *client = &model->clients[c];
+        struct slice id = slice_text(client->id);
+        const struct consumer_member *member = broker_group_consumer_member_find(group, id);
+        for (size_t i = 0; i < client->held_count && member && !client->is_unsure; i++) {
+            const struct group_part *part = &client->held[i];
+            bool is_its = broker_group_consumer_member_owner(group, part) == member;
+            enum err err = broker_group_consumer_commit_check_part(group, id, client->epoch, part);
+            assert_int_equal(err, is_its ? ERR_OK : ERR_EPOCH_STALE);
+            int32_t since = broker_group_consumer_member_since(group, part);
+            if (is_its && since > 0)
+                assert_int_equal(
+                    broker_group_consumer_commit_check_part(group, id, since - 1, part),
+                    ERR_EPOCH_STALE);
+        }
+    }
+}
+
+/* Of who has what since when. */
+static uint64_t holdings(const struct group_consumer *group)
+{
+    uint64_t sum = 0;
+    list_for_each (node, &group->order) {
+        const struct consumer_member *member = LIST_ENTRY(node, struct consumer_member, node);
+        for (size_t i = 0; i < member->assigned.count + member->revoking.count; i++) {
+            const struct group_part *part =
+                i < member->assigned.count ? &member->assigned.items[i]
+                                           : &member->revoking.items[i - member->assigned.count];
+            uint64_t one = (uint64_t)(uint32_t)broker_group_consumer_member_since(group, part);
+            sum += (one << 20 | part->topic.bytes[0] << 8 | (unsigned)part->index) *
+                   UINT64_C(0x9e3779b97f4a7c15);
+        }
+    }
+    return sum;
+}
+
 static void abandon(struct client *client)
 {
     client->epoch = 0;
@@ -184,12 +225,14 @@ static void restart(struct model *model)
     int32_t assignment_epoch = world->group.assignment_epoch;
     size_t members = world->group.members.count;
     size_t owners = world->group.owners.count;
+    uint64_t before = holdings(&world->group);
     const char *state = broker_group_consumer_state(&world->group);
     world_restart(world);
     assert_int_equal(world->group.epoch, epoch);
     assert_int_equal(world->group.assignment_epoch, assignment_epoch);
     assert_int_equal(world->group.members.count, members);
     assert_int_equal(world->group.owners.count, owners);
+    assert_true(holdings(&world->group) == before);
     assert_string_equal(broker_group_consumer_state(&world->group), state);
     for (size_t i = 0; i < CLIENTS; i++) /* sessions run anew */
         if (model->clients[i].epoch > 0)
@@ -270,6 +313,7 @@ static void what_always_holds(void **state)
         for (size_t i = 0; i < STEPS; i++) {
             step(model);
             nobody_shares(model);
+            commits_hold(model);
             epochs_grow(model);
             if (i % 300 == 299)
                 everything_is_read(model);
@@ -332,6 +376,53 @@ static void rest_costs_nothing(void **state)
 }
 
 /* A static member comes back under the id of somebody else: two would have one name. */
+/* Two readers of four partitions; one has not heard yet that there is a newer epoch. */
+static void an_older_epoch_commits_what_it_had(void **state)
+{
+    struct model *model = calloc(1, sizeof(*model));
+    assert_non_null(model);
+    struct world *world = &model->world;
+    struct client *a = &model->clients[0];
+    struct client *b = &model->clients[1];
+    struct slice id = SLICE_LITERAL("a");
+    bool is_each;
+    world_init(world, 1);
+    world_topic_set(world, 0, 4);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(model->clients[i].id, sizeof(a->id), "%c", (char)('a' + i));
+        model->clients[i].topics = 1;
+        assert_int_equal(speak(model, &model->clients[i], 0, false), ERR_OK);
+    }
+    struct group_part lost = a->held[3];
+    int32_t epoch = a->epoch;
+    for (size_t i = 0; i < 4; i++) /* gives two up and takes the newest epoch */
+        assert_int_equal(speak(model, a, a->epoch, false), ERR_OK);
+    assert_true(a->epoch > epoch);
+    assert_int_equal(a->held_count, 2);
+    if (holds(a, &lost))
+        lost.index = 0;
+    const struct group_consumer *group = &world->group;
+    for (unsigned round = 0; round < 2; round++) {
+        assert_int_equal(broker_group_consumer_commit_check(group, id, a->epoch, &is_each), ERR_OK);
+        assert_false(is_each);
+        assert_int_equal(broker_group_consumer_commit_check(group, id, a->epoch + 1, &is_each),
+                         ERR_EPOCH_STALE);
+        assert_int_equal(broker_group_consumer_commit_check(group, id, epoch, &is_each), ERR_OK);
+        assert_true(is_each);
+        assert_int_equal(broker_group_consumer_commit_check_part(group, id, epoch, &a->held[0]),
+                         ERR_OK);
+        assert_int_equal(broker_group_consumer_commit_check_part(group, id, epoch - 1, &a->held[0]),
+                         ERR_EPOCH_STALE);
+        assert_int_equal(broker_group_consumer_commit_check_part(group, id, epoch, &lost),
+                         ERR_EPOCH_STALE);
+        world_restart(world);
+    }
+    assert_int_equal(speak(model, b, b->epoch, false), ERR_OK);
+    assert_int_equal(b->held_count, 2);
+    world_deinit(world);
+    free(model);
+}
+
 static void ids_stay_unique(void **state)
 {
     struct model *model = calloc(1, sizeof(*model));
@@ -409,11 +500,9 @@ static void costly_expressions_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_always_holds),
-        cmocka_unit_test(what_cannot_be_written_breaks_it),
-        cmocka_unit_test(rest_costs_nothing),
-        cmocka_unit_test(ids_stay_unique),
-        cmocka_unit_test(costly_expressions_are_refused),
+        cmocka_unit_test(what_always_holds),  cmocka_unit_test(what_cannot_be_written_breaks_it),
+        cmocka_unit_test(rest_costs_nothing), cmocka_unit_test(an_older_epoch_commits_what_it_had),
+        cmocka_unit_test(ids_stay_unique),    cmocka_unit_test(costly_expressions_are_refused),
     };
     return cmocka_run_group_tests_name("broker/group_consumer", tests, NULL, NULL);
 }
