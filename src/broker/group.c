@@ -450,7 +450,7 @@ static enum err fetch_all(struct group_fetch *fetch, const struct group_entry *e
 /* A member of the newer protocol may say who it is. */
 static enum err fetch_check(const struct group_fetch *fetch, const struct group_entry *entry)
 {
-    if (entry && entry->share)
+    if (entry && entry->share && fetch->member_id.data)
         return ERR_NOT_FOUND;
     if (!entry || !entry->consumer || !fetch->member_id.data)
         return ERR_OK;

@@ -196,11 +196,38 @@ void broker_group_share_expire(struct group_share *group)
         group->is_broken = true;
 }
 
+/* --- words for a person, as Kafka's --- */
+
+static enum err member_unknown(const struct group_share *group, struct share_beat *beat)
+{
+    diag_set(&beat->call.diag, "Member %.*s is not a member of group %.*s.",
+             (int)MIN(beat->member_id.size, (size_t)100), (const char *)beat->member_id.data,
+             (int)MIN(group->id.size, (size_t)100), (const char *)group->id.data);
+    return ERR_MEMBER_UNKNOWN;
+}
+
+static enum err member_fenced(const struct group_share_member *member, struct share_beat *beat)
+{
+    bool is_ahead = beat->member_epoch > member->epoch;
+    diag_set(&beat->call.diag,
+             "The share group member has a %s member epoch (%d) than the one known by the group "
+             "coordinator (%d). The member must abandon all its partitions and rejoin.",
+             is_ahead ? "greater" : "smaller", (int)beat->member_epoch, (int)member->epoch);
+    return ERR_EPOCH_FENCED;
+}
+
+static enum err group_full(const struct group_share_terms *terms, struct share_beat *beat)
+{
+    diag_set(&beat->call.diag, "The share group has reached its maximum capacity of %d members.",
+             (int)terms->size_max);
+    return ERR_GROUP_FULL;
+}
+
 static enum err leave(struct group_share *group, struct share_beat *beat)
 {
     struct group_share_member *member = broker_group_share_member_find(group, beat->member_id);
     if (!member)
-        return ERR_MEMBER_UNKNOWN;
+        return member_unknown(group, beat);
     beat->member_epoch_out = SHARE_EPOCH_LEAVE;
     member_drop(group, member);
     if (bump(group))
@@ -338,12 +365,12 @@ enum err broker_group_share_beat(struct group_share *group, struct share_beat *b
         return leave(group, beat);
     struct group_share_member *member = broker_group_share_member_find(group, beat->member_id);
     if (!member && group->members.count >= (size_t)terms->size_max)
-        return ERR_GROUP_FULL;
+        return group_full(terms, beat);
     if (!member && beat->member_epoch != 0)
-        return ERR_MEMBER_UNKNOWN;
+        return member_unknown(group, beat);
     if (member && beat->member_epoch != 0 && beat->member_epoch != member->epoch &&
         beat->member_epoch != member->previous_epoch)
-        return ERR_EPOCH_FENCED;
+        return member_fenced(member, beat);
     if (!member)
         member = broker_group_share_member_new(group, beat->member_id);
     return member ? member_serve(group, member, beat, terms) : ERR_NO_MEMORY;

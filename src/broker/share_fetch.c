@@ -69,6 +69,8 @@ static enum err acks_check(const struct share_call *call, const struct share_cal
                 return ERR_ACCESS;
         next = ack->next;
     }
+    if (part->ack_count > 0 && next > part->cursor->cursor.end)
+        return ERR_INVALID; /* nobody has seen that yet */
     for (size_t i = 0; i < part->ack_count; i++)
         if (!broker_cursor_holds(&part->cursor->cursor, call->session->owner, part->acks[i].first,
                                  part->acks[i].next))
@@ -100,6 +102,17 @@ static void ack_written(struct share_wait *wait, enum err err)
         call_go(part->call);
 }
 
+/* Whether anything beyond start, where the cursor was before, became something else than held for
+ * longer: locks are not written down. */
+static bool is_change(const struct share_call_part *part, int64_t start)
+{
+    for (size_t i = 0; i < part->ack_count; i++)
+        for (size_t j = 0; j < part->acks[i].verb_count; j++)
+            if (part->acks[i].verbs[j] != CURSOR_RENEW && part->acks[i].next > start)
+                return true;
+    return false;
+}
+
 static void part_acknowledge(struct share_call *call, struct share_group *group,
                              struct share_call_part *part)
 {
@@ -111,13 +124,16 @@ static void part_acknowledge(struct share_call *call, struct share_group *group,
         part->ack_err = ERR_ACCESS;
     else
         part->ack_err = acks_check(call, part);
+    int64_t start = part->cursor ? part->cursor->cursor.start : 0;
     for (size_t i = 0; i < part->ack_count && !part->ack_err; i++)
         part->ack_err = ack_apply(part, &part->acks[i]);
     if (!wait || part->ack_err == ERR_ACCESS || part->ack_err == ERR_INVALID)
         return;
+    broker_share_cursor_settle(part->cursor);
+    if (!is_change(part, start) && !part->ack_err)
+        return;
     *wait = (struct share_wait){.done = ack_written, .arg = part};
     call->pending++;
-    broker_share_cursor_settle(part->cursor);
     broker_share_cursor_write(part->cursor, wait);
     broker_share_cursor_wake(part->cursor);
 }

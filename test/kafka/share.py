@@ -113,7 +113,7 @@ class ShareTest(case.ServerCase):
         self.assertEqual(member.acknowledge((0, 0, ACCEPT))["ack"], {0: 0})  # before the start
         self.assertEqual(other.take(), [(1, 1, 2)])
         self.assertEqual(other.acknowledge((1, 1, ACCEPT))["ack"], {0: 0})
-        self.assertEqual(other.acknowledge((11, 11, ACCEPT))["ack"], {0: INVALID_STATE})
+        self.assertEqual(other.acknowledge((11, 11, ACCEPT))["ack"], {0: INVALID_REQUEST})
         self.produce(1)
         self.assertEqual(other.take(), [(10, 10, 1)])
 
