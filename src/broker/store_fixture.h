@@ -36,6 +36,9 @@ struct store {
     _Atomic bool is_refusing_markers; /* with ERR_DISK_FULL */
     _Atomic bool is_failing;          /* appends are refused with ERR_IO */
     _Atomic unsigned failures;        /* so many of them */
+    _Atomic int read_err;             /* answers reads, unless it is ERR_OK */
+    _Atomic int64_t read_next;        /* where whole batches begin again, with ERR_CORRUPT */
+    _Atomic unsigned read_failures;
     struct fixture_kept *kept;
 };
 
@@ -450,6 +453,13 @@ enum err store_log_append(struct store_log *log, struct store_append *append)
 
 enum err store_log_read(struct store_log *log, struct store_read *read)
 {
+    enum err failure = (enum err)atomic_load(&log->store->read_err);
+    if (failure) {
+        if (failure == ERR_CORRUPT)
+            read->offset_next = atomic_load(&log->store->read_next);
+        atomic_fetch_add(&log->store->read_failures, 1);
+        return failure;
+    }
     for (size_t i = 0; i < log->count; i++) {
         const struct fixture_batch *batch = &log->batches[i];
         if (batch->next <= read->offset)
