@@ -415,7 +415,8 @@ static struct journal_piece *deletable_take(struct journal *journal)
 
 static bool tend_spares(struct journal *journal)
 {
-    if (journal->spare_count >= JOURNAL_SPARE_COUNT)
+    /* none before the first piece of a run: replay reads them in the order of their numbers */
+    if (list_empty(&journal->pieces) || journal->spare_count >= JOURNAL_SPARE_COUNT)
         return false;
     bool is_waiting = core_timer_is_set(&journal->retry);
     /* a full disk is no reason not to recycle; another failure is */
