@@ -45,6 +45,7 @@ static void lists_init(struct store_log *log)
     list_init(&log->cache_node);
     list_init(&log->checkpoint_node);
     list_init(&log->all_node);
+    list_init(&log->turn_node);
 }
 
 /* What the catalogue knows: only at the start. */
@@ -116,7 +117,7 @@ void log_destroy(struct store_log *log)
     compact_drop(log);
     if (log->home) {
         scrub_forget(log);
-        core_timer_cancel(log->home->core, &log->retain_timer);
+        log_turn_remove(log);
         log->home->cached_bytes -= log->tail.cached_bytes;
         atomic_fetch_sub_explicit(&log->home->unwritten_bytes, log->tail.unwritten_bytes,
                                   memory_order_relaxed);
@@ -259,7 +260,7 @@ static void home_set(struct store_log *log, struct core *core)
     list_push_back(&log->home->all, &log->all_node);
     if (log->piece_count > 0)
         list_push_back(&log->home->live, &log->live_node);
-    log_retain_start(log);
+    log_turn_add(log);
 }
 
 enum err store_log_new(struct store *store, struct core *core, struct store_log_key key,

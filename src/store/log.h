@@ -184,6 +184,7 @@ struct store_log {
     bool carry;         /* the next data entry must carry the block */
     bool is_claimed;
     bool is_visited; /* woken for a checkpoint or retention alone: closes when that is done */
+    bool is_used;    /* written or read since its last turn */
     bool is_retaining;
     bool is_retain_due;    /* retention woke it */
     bool is_new;           /* made by this process: it has no folder */
@@ -239,7 +240,6 @@ struct store_log {
     struct list reads;   /* store_read that wait for the log to wake */
     struct list lookups; /* find_job, likewise */
     struct list jobs;    /* read_job */
-    struct core_timer retain_timer;
     struct store_lookup retain_lookup;
     /* compaction */
     struct compact_run *compact; /* under way */
@@ -257,6 +257,7 @@ struct store_log {
     struct list cache_node;
     struct list checkpoint_node;
     struct list all_node;
+    struct list turn_node;
     unsigned unlink_count;
     struct log_cut cut;
     struct log_publish *publish;
@@ -281,11 +282,15 @@ struct log_core {
     struct core *core;
     struct journal *journal;
     struct list all;
-    struct list dirty;       /* something is queued */
-    struct list finished;    /* something is done */
-    struct list live;        /* with pieces, longest first */
-    struct list cache;       /* with cached batches, least recently used first */
-    struct list open_lru;    /* segments with descriptors */
+    struct list dirty;    /* something is queued */
+    struct list finished; /* something is done */
+    struct list live;     /* with pieces, longest first */
+    struct list cache;    /* with cached batches, least recently used first */
+    struct list open_lru; /* segments with descriptors */
+    struct list turns;    /* all, the next one's turn first */
+    unsigned turn_count;
+    uint64_t turn_at_ns; /* of the last ones */
+    struct core_timer turn_timer;
     struct list checkpoints; /* logs that wait for theirs */
     unsigned checkpoint_count;
     struct log_group group;
@@ -478,6 +483,8 @@ void tail_write_finish(struct log_write *write);
 void log_wake(struct store_log *log);
 /* A log that only a checkpoint or retention wanted is as after a start: no files, no block. */
 void log_wake_undo(struct store_log *log);
+/* So is one that was used, as soon as all of it is in its segments for good. */
+void log_wake_end(struct store_log *log);
 
 /* --- log_move.c --- */
 void log_move_check(struct store_log *log);
@@ -533,12 +540,19 @@ void compact_swap_check(struct store_log *log);
 /* The open log's numbers that its checkpoint keeps for when it is closed. */
 void compact_plan_note(struct store_log *log);
 
+/* --- log_turn.c --- */
+void log_turn_init(struct log_core *home);
+/* Its home is set. */
+void log_turn_add(struct store_log *log);
+/* Harmless for one that has none. Its home is still set. */
+void log_turn_remove(struct store_log *log);
+
 /* --- log_find.c --- */
 void log_find_wake(struct store_log *log);
 
 /* --- log_retain.c --- */
-/* Arms the log's timer; its home is set. */
-void log_retain_start(struct store_log *log);
+/* The log's turn: what time alone lets go, also of a log that is closed. */
+void log_retain_turn(struct store_log *log);
 /* Drops by time and size what the topic's settings let go. */
 void log_retain_check(struct store_log *log);
 int64_t log_retain_oldest_ms(const struct store_log *log);

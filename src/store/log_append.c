@@ -303,6 +303,7 @@ enum err store_log_append(struct store_log *log, struct store_append *append)
     struct producers_batch original;
     struct transactions_marker marker;
     log_decode(log);
+    log->is_used = true;
     enum err err = admit(log, append);
     if (err != ERR_OK)
         return err;

@@ -32,6 +32,7 @@ struct crash {
     struct os_fake_random random;
     uint64_t seed;
     unsigned round;
+    unsigned rest_count;
     bool is_tight; /* the disk gets full now and then */
 };
 
@@ -120,6 +121,18 @@ static void work_append(struct crash *c, unsigned log)
     batch->base = batch->append->append.base_offset;
     ENSURE(c, model->count == 0 || batch->base == batch[-1].base + (int64_t)batch[-1].made.count);
     model->count++;
+}
+
+/* The log closes as one does that nobody uses, if it may. */
+static void rest(struct crash *c, unsigned log)
+{
+    struct store_log *self = c->f->logs[log];
+    if (self->piece_count > 0)
+        checkpoint_queue(self);
+    for (unsigned i = 0; i < 8 && self->piece_count > 0; i++)
+        log_fixture_turns(c->f, 1);
+    log_wake_end(self);
+    c->rest_count += self->state == LOG_CLOSED;
 }
 
 static void start_done(void *arg, enum err err)
@@ -225,6 +238,8 @@ static void work(struct crash *c, unsigned steps)
             log_fixture_turns(c->f, 1 + (unsigned)dice(c, 3));
         if (what == 99)
             check_transactions(c, log);
+        if (what >= 90 && dice(c, 2) == 0) /* also right after the checkpoint it needs */
+            rest(c, log);
     }
 }
 
@@ -394,7 +409,8 @@ static void come_back(struct crash *c)
     ENSURE(c, log_fixture_open(c->f) == ERR_OK);
 }
 
-static void run_seed(uint64_t seed)
+/* How often a log closed. */
+static unsigned run_seed(uint64_t seed)
 {
     struct crash *c = calloc(1, sizeof(*c));
     c->seed = seed;
@@ -423,7 +439,9 @@ static void run_seed(uint64_t seed)
     ENSURE(c, log_fixture_open(c->f) == ERR_OK);
     check(c);
     log_fixture_free(c->f);
+    unsigned rest_count = c->rest_count;
     free(c);
+    return rest_count;
 }
 
 static uint64_t number_of(const char *name, uint64_t otherwise)
@@ -443,8 +461,10 @@ static void random_work(void **state)
 {
     uint64_t first = number_of("LEAT_SEED", 1);
     uint64_t count = number_of("LEAT_SEEDS", getenv("LEAT_SEED") ? 1 : SEED_COUNT);
+    uint64_t rest_count = 0;
     for (uint64_t seed = first; seed < first + count; seed++)
-        run_seed(seed);
+        rest_count += run_seed(seed);
+    assert_true(rest_count >= count / 4);
 }
 
 int main(void)

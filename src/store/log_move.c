@@ -43,7 +43,7 @@ static void detached(struct store_log *log)
         log->is_dirty = log->is_finished = false;
         list_remove(&log->live_node);
         list_remove(&log->all_node);
-        core_timer_cancel(log->home->core, &log->retain_timer);
+        log_turn_remove(log);
         scrub_forget(log);
         log->home = NULL;
     } else {
@@ -69,7 +69,7 @@ void store_log_attach(struct store_log *log, struct core *core)
     log->is_moving = false;
     log->home = log_core_of(log->store, core);
     list_push_back(&log->home->all, &log->all_node);
-    log_retain_start(log);
+    log_turn_add(log);
 }
 
 /* Only replication truncates; there is none yet. */

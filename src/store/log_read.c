@@ -13,6 +13,7 @@ enum err store_log_read(struct store_log *log, struct store_read *read)
     read->private = NULL;
     list_init(&read->node);
     log_decode(log);
+    log->is_used = true;
     if (read->offset < log->start || read->offset > log->end)
         return ERR_OUT_OF_RANGE;
     if (read->offset >= MIN(read->offset_limit, log->end))

@@ -161,8 +161,6 @@ void store_log_start_set(struct store_log *log, int64_t offset, store_done_fn do
 
 /* --- retention --- */
 
-#define RETAIN_INTERVAL_MS 300000
-
 static bool is_indexed(const struct segment *segment)
 {
     return segment->index_from == 0;
@@ -241,13 +239,6 @@ static void indexed(struct store_lookup *lookup)
         log_wake_undo(log);
 }
 
-static void timer_set(struct store_log *log, int64_t after_ms)
-{
-    struct core *core = log->home->core;
-    after_ms = MAX(1, MIN(after_ms, RETAIN_INTERVAL_MS));
-    core_timer_set(core, &log->retain_timer, core_now_ns(core) + (uint64_t)after_ms * 1000000u);
-}
-
 /* may_index: an index that is missing is made, and then it is checked again, once. */
 static void check(struct store_log *log, bool may_index)
 {
@@ -276,17 +267,14 @@ void log_retain_check(struct store_log *log)
     check(log, true);
 }
 
-static void timer_run(struct core *core, struct core_timer *timer)
+void log_retain_turn(struct store_log *log)
 {
-    struct store_log *log = CONTAINER_OF(timer, struct store_log, retain_timer);
-    int64_t now_ms = core_wall_ms(core);
+    int64_t now_ms = core_wall_ms(log->home->core);
     const struct store_log_config *config = log->config;
-    timer_set(log, RETAIN_INTERVAL_MS);
     if (log->is_decoded && config->producer_expiry_ms > 0)
         producers_expire(&log->producers, log->transactions, now_ms - config->producer_expiry_ms);
     if (log->state == LOG_OPEN) {
         log_retain_check(log);
-        log_wake_undo(log);
         return;
     }
     /* with bytes in the journal its checkpoint wakes it soon */
@@ -295,13 +283,6 @@ static void timer_run(struct core *core, struct core_timer *timer)
     log->is_retain_due = is_due;
     if (is_due)
         log_wake(log); /* which checks */
-}
-
-void log_retain_start(struct store_log *log)
-{
-    /* spread, so that a start with many logs does not see them all at once */
-    core_timer_init(&log->retain_timer, timer_run);
-    timer_set(log, (int64_t)(core_random(log->home->core) % RETAIN_INTERVAL_MS));
 }
 
 /* --- single records --- */

@@ -343,26 +343,69 @@ void log_wake(struct store_log *log)
     core_work_submit(log->home->core, CORE_LANE_BULK, &write->work);
 }
 
+/* Nothing is on its way, and nothing that the journal alone holds. */
+static bool is_at_rest(const struct store_log *log)
+{
+    return log->state == LOG_OPEN && log->err == ERR_OK && log_is_quiet(log) && !log->is_failing &&
+           !log->is_moving && !log->is_deleted && !log->is_retaining && log->piece_count == 0;
+}
+
+/* As after a start. */
+static void rest(struct store_log *log)
+{
+    log->is_visited = false;
+    log->oldest_ms = log_retain_oldest_ms(log);
+    if (log->segment_count == 1 && log->oldest_ms < log->place.first_ms)
+        log->oldest_ms = log->place.first_ms; /* its greatest timestamp is not less */
+    compact_plan_note(log);
+    while (log->segment_count > 0 && log->segments[0]->base < log->place.segment_base)
+        segment_remove(log, log->segments[0]);
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        struct segment *segment = log->segments[i];
+        index_deinit(&segment->index);
+        index_init(&segment->index);
+        segment->index_from = segment->size;
+    }
+    segment_close_all(log);
+    log->state = LOG_CLOSED;
+    log->is_listed = false;
+    log->is_new = false;
+    list_remove(&log->dirty_node); /* what is closed and dirty wakes */
+    log->is_dirty = false;
+    free(log->block);
+    log->block = NULL;
+    log->block_number = 0;
+    log->carry = (log->place.size & (LOG_BLOCK_SIZE - 1)) != 0;
+}
+
 void log_wake_undo(struct store_log *log)
 {
     bool is_used = log->tail.next > log->tail.first || !list_empty(&log->queue) ||
                    !list_empty(&log->reads) || !list_empty(&log->jobs);
     log->is_visited = log->is_visited && !is_used;
-    if (!log->is_visited || log->state != LOG_OPEN || log->err != ERR_OK || !log_is_quiet(log) ||
-        log->is_failing || log->is_moving || log->is_deleted || log->is_retaining ||
-        log->piece_count > 0)
+    if (log->is_visited && is_at_rest(log))
+        rest(log);
+}
+
+/* A file is found again at its size, so what lies behind a sealed segment must have been cut. */
+static bool are_cut(const struct store_log *log)
+{
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        const struct segment *segment = log->segments[i];
+        if (segment->base < log->place.segment_base && !segment->is_cut)
+            return false;
+    }
+    return true;
+}
+
+void log_wake_end(struct store_log *log)
+{
+    const struct tail *tail = &log->tail;
+    if (log->store->is_draining || log->is_checkpoint_forced || tail->written < tail->next ||
+        !are_cut(log) || compact_plan_urgency(log) > 0 || !is_at_rest(log))
         return;
-    log->is_visited = false;
-    log->oldest_ms = log_retain_oldest_ms(log);
-    if (log->segment_count == 1 && log->oldest_ms < log->place.first_ms)
-        log->oldest_ms = log->place.first_ms; /* its greatest timestamp is not less */
-    while (log->segment_count > 0 && log->segments[0]->base < log->place.segment_base)
-        segment_remove(log, log->segments[0]);
-    segment_close_all(log);
-    log->state = LOG_CLOSED;
-    log->is_listed = false;
-    list_remove(&log->dirty_node); /* what is closed and dirty wakes */
-    log->is_dirty = false;
-    free(log->block);
-    log->block = NULL;
+    uint64_t before = tail->cached_bytes;
+    tail_deinit(log);
+    tail_cache_account(log, before);
+    rest(log);
 }

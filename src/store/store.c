@@ -193,6 +193,7 @@ static void home_init(struct store *store, unsigned id)
     home->group.dir_fd = -1;
     core_task_init(&home->flush_task, log_flush_task);
     core_task_init(&home->finish_task, log_finish_task);
+    log_turn_init(home);
     core_timer_init(&home->retry, retry_tick);
     core_timer_init(&home->idle, idle_tick);
     home->cached_bytes_max = store->options.cache_size_max_bytes / store->core_count;
@@ -269,6 +270,7 @@ static void store_free(struct store *store)
         core_timer_cancel(home->core, &home->idle);
         scrub_stop(home);
         core_timer_cancel(home->core, &home->compact_timer);
+        core_timer_cancel(home->core, &home->turn_timer);
         core_task_cancel(&home->flush_task);
         core_task_cancel(&home->finish_task);
         log_entries_free(home);
