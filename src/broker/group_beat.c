@@ -20,6 +20,11 @@ static uint64_t env_generation(struct consumer_env *env)
     return broker_core(groups_of(env)->core)->topics_generation + 1;
 }
 
+static struct slice env_topic_change(struct consumer_env *env, uint64_t generation)
+{
+    return broker_topic_changes_at(groups_of(env)->core, generation - 1);
+}
+
 static bool topic_tell(const struct broker_topic *topic, struct consumer_topic *out)
 {
     if (topic)
@@ -55,6 +60,7 @@ static void env_tune(struct consumer_env *env, struct slice group_id)
 
 void broker_group_beat_init(struct groups *groups)
 {
+    broker_topic_changes_keep(groups->core);
     const struct broker_settings *settings = broker_settings_now(groups->core);
     const char *policy = settings->group_consumer_migration_policy;
     bool is_both = strcmp(policy, "bidirectional") == 0;
@@ -68,6 +74,7 @@ void broker_group_beat_init(struct groups *groups)
                                                  .assignors = settings->group_consumer_assignors,
                                                  .random = env_random,
                                                  .topics_generation = env_generation,
+                                                 .topic_change = env_topic_change,
                                                  .topic_named = env_topic_named,
                                                  .topic_with_id = env_topic_with_id,
                                                  .topic_after = env_topic_after,

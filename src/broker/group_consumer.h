@@ -28,6 +28,9 @@
 #define CONSUMER_MATCH_MS 1000
 /* Regular expressions that a group may have at a time. */
 #define CONSUMER_REGEXES_MAX 1000
+/* With more changes of topics than that since they were matched last, expressions are matched with
+ * all topics again. */
+#define CONSUMER_CHANGES_MAX 128
 /* Steps that an expression may take to be matched with all topics: some, and more for each byte of
  * their names. */
 #define CONSUMER_REGEX_STEPS_MAX      10000000
@@ -73,6 +76,9 @@ struct consumer_env {
     uint64_t (*random)(struct consumer_env *env);
     /* Changes whenever a topic appears, grows or goes. */
     uint64_t (*topics_generation)(struct consumer_env *env);
+    /* The topic whose change made that generation, valid for this call; null: not known any more.
+     */
+    struct slice (*topic_change)(struct consumer_env *env, uint64_t generation);
     bool (*topic_named)(struct consumer_env *env, struct slice name, struct consumer_topic *out);
     bool (*topic_with_id)(struct consumer_env *env, const struct uuid *id,
                           struct consumer_topic *out);

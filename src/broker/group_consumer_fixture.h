@@ -15,6 +15,7 @@
 
 #define WORLD_TOPICS 6
 #define WORLD_FACTS  4096
+#define WORLD_KNOWN  8 /* changes of topics that are remembered */
 
 struct world_topic {
     char name[16];
@@ -34,6 +35,8 @@ struct world {
     struct budget budget;
     uint64_t seed;
     uint64_t generation;
+    size_t changed[WORLD_KNOWN]; /* topic that made the generation, by generation modulo */
+    size_t walks;                /* times that all topics were looked at from the first on */
     struct world_topic topics[WORLD_TOPICS];
     struct world_fact facts[WORLD_FACTS];
     size_t fact_count;
@@ -76,6 +79,15 @@ static inline bool world_tell(const struct world_topic *topic, struct consumer_t
     return true;
 }
 
+static inline struct slice world_change(struct consumer_env *env, uint64_t generation)
+{
+    struct world *world = world_of(env);
+    assert_true(generation <= world->generation);
+    if (generation <= 1 || world->generation - generation >= WORLD_KNOWN)
+        return SLICE_NULL;
+    return slice_text(world->topics[world->changed[generation % WORLD_KNOWN]].name);
+}
+
 static inline bool world_named(struct consumer_env *env, struct slice name,
                                struct consumer_topic *out)
 {
@@ -104,8 +116,10 @@ static inline bool world_after(struct consumer_env *env, struct slice name,
 {
     struct world *world = world_of(env);
     const struct world_topic *last = NULL;
-    if (!name.data)
+    if (!name.data) {
         world->topic_repeated = 0;
+        world->walks++;
+    }
     for (size_t i = 0; i < WORLD_TOPICS; i++) {
         const struct world_topic *topic = &world->topics[i];
         if (topic->partition_count == 0)
@@ -167,6 +181,7 @@ static inline void world_topic_set(struct world *world, size_t index, uint32_t p
             topic->id.bytes[i] = (uint8_t)world_random(&world->env);
     topic->partition_count = partition_count;
     world->generation++;
+    world->changed[world->generation % WORLD_KNOWN] = index;
 }
 
 static inline void world_init(struct world *world, uint64_t seed)
@@ -184,6 +199,7 @@ static inline void world_init(struct world *world, uint64_t seed)
                                        .assignors = "uniform,range",
                                        .random = world_random,
                                        .topics_generation = world_generation,
+                                       .topic_change = world_change,
                                        .topic_named = world_named,
                                        .topic_with_id = world_with_id,
                                        .topic_after = world_after,

@@ -97,6 +97,43 @@ static enum err matches_find(struct consumer_env *env, struct regex *compiled,
     return err;
 }
 
+/* Whether all changes since the expression was matched are known by name. */
+static bool changes_are_known(struct consumer_env *env, const struct consumer_regex *regex)
+{
+    uint64_t now = env->topics_generation(env);
+    uint64_t since = regex->generation;
+    return regex->is_matched && !regex->is_refused && since <= now &&
+           now - since <= CONSUMER_CHANGES_MAX &&
+           (since == now || env->topic_change(env, since + 1).data);
+}
+
+static bool is_changed(struct consumer_env *env, uint64_t since, struct slice name)
+{
+    for (uint64_t g = since + 1; g <= env->topics_generation(env); g++)
+        if (slice_equal(env->topic_change(env, g), name))
+            return true;
+    return false;
+}
+
+/* What it found before, and of the topics that changed since those that it finds now. */
+static enum err matches_update(struct consumer_env *env, const struct consumer_regex *regex,
+                               struct regex *compiled, struct matches *matches)
+{
+    struct consumer_topic topic;
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < regex->topics.count && !err; i++)
+        if (!is_changed(env, regex->generation, regex->topics.items[i]))
+            err = matches_add(matches, regex->topics.items[i]);
+    regex_allow(compiled, CONSUMER_REGEX_STEPS_MAX);
+    for (uint64_t g = regex->generation + 1; g <= env->topics_generation(env) && !err; g++) {
+        struct slice name = env->topic_change(env, g);
+        regex_allow(compiled, CONSUMER_REGEX_BYTE_STEPS_MAX * name.size);
+        if (regex_matches(compiled, name) && env->topic_named(env, name, &topic))
+            err = matches_add(matches, topic.name);
+    }
+    return !err && regex_is_spent(compiled) ? ERR_REGEX : err;
+}
+
 static enum err regex_match(struct group_consumer *group, struct consumer_regex *regex,
                             struct diag *diag)
 {
@@ -106,7 +143,10 @@ static enum err regex_match(struct group_consumer *group, struct consumer_regex 
     if (err)
         return err == ERR_NO_MEMORY ? err : ERR_REGEX;
     struct matches matches = {NULL, 0, 0};
-    err = matches_find(env, compiled, &matches, diag);
+    if (changes_are_known(env, regex))
+        err = matches_update(env, regex, compiled, &matches);
+    else
+        err = matches_find(env, compiled, &matches, diag);
     struct group_names names = {NULL, 0, 0};
     if (!err)
         err = broker_group_parts_names(env->budget, &names, matches.names, matches.count);

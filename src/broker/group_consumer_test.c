@@ -465,6 +465,42 @@ static enum err speak_regex(struct world *world, const char *text, int32_t epoch
     return err;
 }
 
+/* What an expression finds follows the changes of topics without a look at all of them. */
+static void expressions_look_at_topics_that_changed(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    assert_non_null(world);
+    world_init(world, 1);
+    const struct group_consumer *group = &world->group;
+    world_topic_set(world, 1, 1);
+    assert_int_equal(speak_regex(world, "topic-[0-3]", 0), ERR_OK);
+    struct slice id = SLICE_LITERAL("m");
+    size_t walks = world->walks;
+    for (size_t i = 0; i < 40; i++) {
+        size_t index = world_pick(world, WORLD_TOPICS);
+        for (size_t n = 0; n < 1 + i % 3; n++, index = (index + 1) % WORLD_TOPICS)
+            world_topic_set(world, index, world->topics[index].partition_count ? 0 : 2);
+        world->env.now_ms += CONSUMER_MATCH_MS;
+        int32_t epoch = broker_group_consumer_member_find(group, id)->epoch;
+        assert_int_equal(speak_regex(world, "topic-[0-3]", epoch), ERR_OK);
+        for (size_t t = 0; t < WORLD_TOPICS; t++)
+            assert_int_equal(
+                broker_group_consumer_is_subscribed(group, slice_text(world->topics[t].name)),
+                t <= 3 && world->topics[t].partition_count > 0);
+    }
+    assert_int_equal(world->walks, walks);
+    for (size_t i = 0; i < WORLD_KNOWN + 1; i++) /* more than is remembered */
+        world_topic_set(world, 0, world->topics[0].partition_count ? 0 : 2);
+    world->env.now_ms += CONSUMER_MATCH_MS;
+    int32_t epoch = broker_group_consumer_member_find(group, id)->epoch;
+    assert_int_equal(speak_regex(world, "topic-[0-3]", epoch), ERR_OK);
+    assert_int_equal(world->walks, walks + 1);
+    assert_int_equal(broker_group_consumer_is_subscribed(group, SLICE_LITERAL("topic-0")),
+                     world->topics[0].partition_count > 0);
+    world_deinit(world);
+    free(world);
+}
+
 /* Expressions that cost too much are refused, and hurt nobody who is there. */
 static void costly_expressions_are_refused(void **state)
 {
@@ -486,7 +522,8 @@ static void costly_expressions_are_refused(void **state)
     assert_int_equal(speak_regex(world, costly, epoch), ERR_OK);
     epoch = world->group.epoch;
     world->topic_repeats = 1000;
-    world_topic_set(world, 1, 2);
+    for (uint32_t i = 0; i <= WORLD_KNOWN; i++) /* all topics are looked at */
+        world_topic_set(world, 1, 2 + i);
     world->env.now_ms += CONSUMER_MATCH_MS;
     assert_int_equal(speak_regex(world, costly, epoch), ERR_OK); /* the last that worked */
     epoch = world->group.epoch;
@@ -500,9 +537,13 @@ static void costly_expressions_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_always_holds),  cmocka_unit_test(what_cannot_be_written_breaks_it),
-        cmocka_unit_test(rest_costs_nothing), cmocka_unit_test(an_older_epoch_commits_what_it_had),
-        cmocka_unit_test(ids_stay_unique),    cmocka_unit_test(costly_expressions_are_refused),
+        cmocka_unit_test(what_always_holds),
+        cmocka_unit_test(what_cannot_be_written_breaks_it),
+        cmocka_unit_test(rest_costs_nothing),
+        cmocka_unit_test(an_older_epoch_commits_what_it_had),
+        cmocka_unit_test(ids_stay_unique),
+        cmocka_unit_test(expressions_look_at_topics_that_changed),
+        cmocka_unit_test(costly_expressions_are_refused),
     };
     return cmocka_run_group_tests_name("broker/group_consumer", tests, NULL, NULL);
 }

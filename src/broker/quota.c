@@ -12,6 +12,9 @@
 /* No topic has this name. */
 #define QUOTA_LOCK SLICE_LITERAL("\1quota")
 
+/* Facts of one change that are under way together. */
+#define QUOTA_FACTS_AT_ONCE 128
+
 struct quota_kind {
     const char *name;
     bool of_address;
@@ -156,7 +159,8 @@ struct quota_work {
     struct broker_quota_alter *alter;
     struct quota_table *table;
     struct spread *spread;
-    size_t left; /* facts that are not durable */
+    size_t next; /* the first fact that is not on its way */
+    size_t left; /* facts on their way that are not durable */
     enum err err;
     struct quota_fact *facts[];
 };
@@ -193,6 +197,8 @@ static void work_is_spread(struct core *core, void *arg)
     work_end(core, arg, ERR_OK);
 }
 
+static void facts_put(struct quota_work *work);
+
 static void fact_is_stored(void *arg, enum err err)
 {
     const struct quota_fact *fact = arg;
@@ -200,6 +206,10 @@ static void fact_is_stored(void *arg, enum err err)
     work->err = work->err ? work->err : err;
     if (--work->left > 0)
         return;
+    if (!work->err && work->next < work->alter->change_count) {
+        facts_put(work);
+        return;
+    }
     if (work->err) {
         work_end(work->core, work, work->err);
         return;
@@ -210,6 +220,22 @@ static void fact_is_stored(void *arg, enum err err)
     spread->done = work_is_spread;
     spread->arg = work;
     broker_owner_spread(work->core, spread);
+}
+
+/* Some at a time: others want to do something on this core, too. */
+static void facts_put(struct quota_work *work)
+{
+    struct store *store = broker_core(work->core)->broker->store;
+    size_t first = work->next;
+    size_t end = MIN(first + QUOTA_FACTS_AT_ONCE, work->alter->change_count);
+    work->next = end;
+    work->left = end - first;
+    for (size_t i = first; i < end; i++) {
+        struct quota_fact *fact = work->facts[i];
+        store_fact_put(store, slice_make(fact->key, fact->key_size),
+                       fact->value_size ? slice_make(fact->value, fact->value_size) : SLICE_NULL,
+                       fact_is_stored, fact);
+    }
 }
 
 static struct quota_fact *fact_new(struct quota_work *work,
@@ -272,13 +298,7 @@ static void alter_serve(struct core *core, struct broker_call *call)
         broker_owner_end(core, call, work ? err : ERR_NO_MEMORY);
         return;
     }
-    work->left = alter->change_count;
-    for (size_t i = 0; i < alter->change_count; i++) {
-        struct quota_fact *fact = work->facts[i];
-        store_fact_put(broker_core(core)->broker->store, slice_make(fact->key, fact->key_size),
-                       fact->value_size ? slice_make(fact->value, fact->value_size) : SLICE_NULL,
-                       fact_is_stored, fact);
-    }
+    facts_put(work);
 }
 
 void broker_quota_alter(struct core *core, struct broker_quota_alter *alter)

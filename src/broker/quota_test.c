@@ -1,5 +1,7 @@
 // Tests of quotas: which rules are taken, which one holds for whom, restarts, several cores.
 // SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+
 #include "broker/broker_fixture.h"
 #include "broker/quota_state.h"
 
@@ -205,6 +207,38 @@ static void rules_survive_a_restart(void **state)
     fixture_free(f);
 }
 
+/* More than go out together: all of them are durable before the answer; after an error no more. */
+static void many_rules_are_set_at_once(void **state)
+{
+    enum { RULES = 300 };
+    static char names[RULES][8];
+    struct broker_quota_op op = {.key = BROKER_QUOTA_FETCH, .limit = 5};
+    struct broker_quota_change changes[RULES];
+    for (unsigned i = 0; i < RULES; i++) {
+        snprintf(names[i], sizeof(names[i]), "c%u", i);
+        changes[i] = (struct broker_quota_change){
+            .entity = user_client(NOT_AT_ALL, true, slice_text(names[i])),
+            .ops = &op,
+            .op_count = 1};
+    }
+    struct fixture *f = fixture_new(2);
+    struct broker_quota_alter call = {.changes = changes, .change_count = RULES};
+    f->store.fact_err = ERR_IO;
+    unsigned puts = f->store.fact_puts;
+    assert_int_equal(fixture_call(f, 1, &call.call, alter_fn, &call), ERR_IO);
+    assert_true(f->store.fact_puts - puts < RULES);
+    assert_int_equal(count_on(f, 0).rules, 0);
+    f->store.fact_err = ERR_OK;
+    assert_int_equal(fixture_call(f, 1, &call.call, alter_fn, &call), ERR_OK);
+    for (unsigned turn = 0; turn < 2; turn++) {
+        assert_int_equal(count_on(f, turn).rules, RULES);
+        fixture_stop(f);
+        fixture_start(f);
+    }
+    assert_int_equal(count_on(f, 1).rules, RULES);
+    fixture_free(f);
+}
+
 static void nothing_fn(struct core *core, void *arg)
 {
 }
@@ -295,6 +329,7 @@ int main(void)
         cmocka_unit_test(the_first_rule_that_says_something_holds),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(rules_survive_a_restart),
+        cmocka_unit_test(many_rules_are_set_at_once),
         cmocka_unit_test(all_connections_on_all_cores_share_a_limit),
         cmocka_unit_test(what_will_not_be_sent_is_not_counted),
         cmocka_unit_test(a_client_without_a_meter_goes_slowly),

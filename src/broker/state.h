@@ -83,6 +83,7 @@ struct broker_move;
 struct quota_core;
 struct telemetry;
 struct telemetry_table;
+struct topic_changes;
 struct group_table;
 
 /* Between two cores: all calls are parked, nobody may touch it. */
@@ -261,6 +262,16 @@ void broker_topic_view_put(struct core *core, struct view_entry *take_entry,
 /* Deletes the logs that have their home here. */
 void broker_topic_view_remove(struct core *core, const struct broker_topic *topic);
 
+/* --- topic_changes.c: the last changes of this core's view --- */
+
+/* From now on they can be asked for. */
+void broker_topic_changes_keep(struct core *core);
+void broker_topic_changes_free(struct broker_core *here);
+/* The topic came, grew or went: another generation. */
+void broker_topic_changes_note(struct broker_core *here, struct slice name);
+/* Whose change made the generation; null: forgotten. Valid for this turn. */
+struct slice broker_topic_changes_at(struct core *core, uint64_t generation);
+
 /* --- owner.c: changes, on core 0 --- */
 
 struct owner;
@@ -277,7 +288,8 @@ struct broker_core {
     struct map by_id;
     bool map_incomplete; /* an entry did not get into a map: the tree knows it */
     struct tree names;
-    uint64_t topics_generation; /* grows when a topic comes, grows or goes in this view */
+    uint64_t topics_generation;          /* grows when a topic comes, grows or goes in this view */
+    struct topic_changes *topic_changes; /* topic_changes.c; NULL: nobody asks */
     size_t partition_count;
     struct settings_version *settings;
     struct quota_core *quota;

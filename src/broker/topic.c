@@ -141,7 +141,8 @@ void broker_topic_view_put(struct core *core, struct view_entry *take_entry,
             !map_put(&here->by_id, topic_id_key(&entry->id), entry, NULL))
             here->map_incomplete = true;
     }
-    here->topics_generation += take_topic->partition_count != known;
+    if (take_topic->partition_count != known)
+        broker_topic_changes_note(here, take_topic->name);
     here->partition_count += take_topic->partition_count;
     topic_rebound(here, old, take_topic);
     broker_topic_unref(old);
@@ -159,7 +160,7 @@ void broker_topic_view_remove(struct core *core, const struct broker_topic *topi
     map_remove(&here->by_name, entry->name);
     map_remove(&here->by_id, topic_id_key(&entry->id));
     tree_remove(&here->names, &entry->node);
-    here->topics_generation++;
+    broker_topic_changes_note(here, last->name);
     here->partition_count -= last->partition_count;
     free(entry);
     for (uint32_t i = 0; i < last->partition_count; i++) {
@@ -183,6 +184,7 @@ void broker_topic_view_free(struct broker_core *here)
     }
     map_deinit(&here->by_name);
     map_deinit(&here->by_id);
+    broker_topic_changes_free(here);
 }
 
 void broker_topic_listen(struct core *core,
