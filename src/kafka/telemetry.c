@@ -200,12 +200,17 @@ static void push_release(struct kafka_request *request)
 }
 
 /* Letters, digits and '_'. */
+static uint8_t plain(uint8_t c)
+{
+    bool is_plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return is_plain ? c : '_';
+}
+
 static void add_name(struct text *out, struct slice name)
 {
     for (size_t i = 0; i < name.size; i++) {
-        uint8_t c = name.data[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        text_add(out, plain ? slice_make(&c, 1) : SLICE_LITERAL("_"));
+        uint8_t c = plain(name.data[i]);
+        text_add(out, slice_make(&c, 1));
     }
 }
 
@@ -220,7 +225,8 @@ static void add_label(struct text *out, struct slice value)
         else if (c == '"' || c == '\\')
             text_add_format(out, "\\%c", c);
         else
-            text_add(out, is_text || c < 128 ? slice_make(&c, 1) : SLICE_LITERAL("?"));
+            text_add(out, (is_text || c < 128) && c >= ' ' && c != 127 ? slice_make(&c, 1)
+                                                                       : SLICE_LITERAL("?"));
     }
     text_add_text(out, "\"");
 }
@@ -233,6 +239,31 @@ static void add_value(struct text *out, double value)
         text_add_text(out, value > 0 ? " +Inf\n" : " -Inf\n");
     else
         text_add_format(out, " %.17g\n", value);
+}
+
+/* A label that begins with two '_' would be none of ours. */
+static struct slice attribute_name(const struct wire_otlp_attribute *attribute)
+{
+    struct slice name = attribute->name;
+    while (name.size > 0 && plain(*name.data) == '_')
+        name = slice_make(name.data + 1, name.size - 1);
+    return name;
+}
+
+/* One line with a label twice, and nobody reads the page any more. */
+static bool is_repeated(const struct wire_otlp_point *point, unsigned index)
+{
+    struct slice name = attribute_name(&point->attributes[index]);
+    for (unsigned i = 0; i < index; i++) {
+        struct slice before = attribute_name(&point->attributes[i]);
+        size_t same = 0;
+        while (same < name.size && same < before.size &&
+               plain(name.data[same]) == plain(before.data[same]))
+            same++;
+        if (same == name.size && same == before.size)
+            return true;
+    }
+    return false;
 }
 
 static void point_add(void *arg, const struct wire_otlp_point *point)
@@ -248,8 +279,10 @@ static void point_add(void *arg, const struct wire_otlp_point *point)
     text_add_text(out, ",client_instance_id");
     add_label(out, slice_text(push->who.id));
     for (unsigned i = 0; i < point->attribute_count; i++) {
+        if (is_repeated(point, i))
+            continue;
         text_add_text(out, ",_"); /* none of them is one of the two above */
-        add_name(out, point->attributes[i].name);
+        add_name(out, attribute_name(&point->attributes[i]));
         add_label(out, point->attributes[i].value);
     }
     text_add_text(out, "}");

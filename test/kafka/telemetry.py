@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import gzip
 import http.client
+import re
 import struct
 import unittest
 import zlib
@@ -161,6 +162,18 @@ class TelemetryTest(case.ServerCase):
         page = self.page()
         self.assertIn("leat_client_org_last{", page)
         self.assertNotIn("leat_client_org_y{", page)
+
+    def test_no_push_makes_the_page_unreadable(self):
+        """Each label once, none of those that begin with two '_', and no control characters."""
+        self.set("all", "interval.ms", "100")
+        self.set("all", "metrics", "*")
+        instance, subscription = self.get()[:2]
+        labels = {"a.b": "1", "a_b": "2", "_name__": "up", "__name__": "x", "c": "x\0y\r\x7f\tz"}
+        self.assertEqual(self.push(instance, subscription, message(gauge("p", 1, labels))), NONE)
+        line = next(line for line in self.page().split("\n") if "leat_client_p{" in line)
+        self.assertTrue(line.isprintable(), line)
+        names = re.findall(r'[{,]([^=]*)="', line)
+        self.assertEqual(names, ["client_id", "client_instance_id", "_a_b", "_name__", "_c"])
 
     def test_what_is_refused(self):
         instance, subscription, _, _ = self.get()
