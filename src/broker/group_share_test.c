@@ -212,6 +212,53 @@ static void epochs_survive_a_restart(void **state)
     model_deinit(&model);
 }
 
+#define TOPIC_ID "\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f"
+
+/* What a Kafka 4.3 wrote of a member m1 that reads the one partition of the topic "t", with another
+ * id of the topic. */
+static void bytes_of_kafka(void **state)
+{
+#define BYTES(text) slice_make(text, sizeof(text) - 1)
+    const struct world_fact facts[] = {
+        {SHARE_FACT_MEMBER, SLICE_LITERAL("m1"), BYTES("\0\0\0\5next\x0b/127.0.0.1\2\2t\0")},
+        {SHARE_FACT_EPOCH, SLICE_NULL, BYTES("\0\0\0\0\0\3\x1a\x3a\xce\x4c\x98\xda\xa8\xdd\0")},
+        {SHARE_FACT_TARGET, SLICE_LITERAL("m1"), BYTES("\0\0\2" TOPIC_ID "\2\0\0\0\0\0\0")},
+        {SHARE_FACT_TARGET_EPOCH, SLICE_NULL, BYTES("\0\0\0\0\0\3\1\0\x08\0\0\1\xa2\5\x8c\2\x2d")},
+        {SHARE_FACT_CURRENT, SLICE_LITERAL("m1"),
+         BYTES("\0\0\0\0\0\3\0\0\0\2\0\2" TOPIC_ID "\2\0\0\0\0\0\0")},
+        {SHARE_FACT_PARTITIONS, SLICE_NULL, BYTES("\0\0\1\2" TOPIC_ID "\2t\2\0\0\0\0\0\1\0")},
+    };
+#undef BYTES
+    struct model model;
+    model_init(&model, 1);
+    struct world *world = &model.world;
+    snprintf(world->topics[0].name, sizeof(world->topics[0].name), "t");
+    world->topics[0].partition_count = 1;
+    memcpy(world->topics[0].id.bytes, TOPIC_ID, sizeof(struct uuid));
+    world->env.wall_ms = INT64_C(0x1a2058c022d);
+    for (size_t i = 0; i < COUNT_OF(facts); i++)
+        assert_int_equal(broker_group_share_record_restore(&model.share, facts[i].kind,
+                                                           facts[i].name, facts[i].value),
+                         ERR_OK);
+    const struct group_share_member *member =
+        broker_group_share_member_find(&model.share, SLICE_LITERAL("m1"));
+    assert_non_null(member);
+    assert_int_equal(member->epoch, 3);
+    assert_int_equal(member->previous_epoch, 2);
+    broker_group_share_record_member(&model.share, member);
+    broker_group_share_record_epoch(&model.share);
+    broker_group_share_record_target(&model.share, member);
+    broker_group_share_record_target_epoch(&model.share);
+    broker_group_share_record_current(&model.share, member);
+    broker_group_share_record_parts(&model.share);
+    assert_int_equal(world->fact_count, COUNT_OF(facts));
+    for (size_t i = 0; i < COUNT_OF(facts); i++) {
+        assert_int_equal(world->facts[i].kind, facts[i].kind);
+        assert_true(slice_equal(world->facts[i].value, facts[i].value));
+    }
+    model_deinit(&model);
+}
+
 static void partitions_are_begun_and_forgotten(void **state)
 {
     struct model model;
@@ -261,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_members),
         cmocka_unit_test(epochs_survive_a_restart),
+        cmocka_unit_test(bytes_of_kafka),
         cmocka_unit_test(partitions_are_begun_and_forgotten),
         cmocka_unit_test(what_cannot_be_written_breaks),
     };

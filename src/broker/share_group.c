@@ -6,6 +6,9 @@
 #include "broker/group_coordinator.h"
 #include "broker/share_state.h"
 
+/* As Kafka: an id is a UUID, as text. */
+#define MEMBER_ID_SIZE_MAX 36
+
 /* --- heartbeats --- */
 
 static enum err beat_go(struct core *core, struct group_entry *entry, struct share_beat *beat)
@@ -69,8 +72,8 @@ static const char *beat_fault(const struct share_beat *beat)
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (names[i].size > SHARE_NAME_SIZE_MAX)
             return "a name is too long";
-    if (beat->member_id.size == 0)
-        return "MemberId can't be empty.";
+    if (beat->member_id.size == 0 || beat->member_id.size > MEMBER_ID_SIZE_MAX)
+        return "Invalid member id in the request.";
     if (beat->group_id.size == 0)
         return "GroupId can't be empty.";
     if (beat->rack_id.data && beat->rack_id.size == 0)

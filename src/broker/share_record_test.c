@@ -72,11 +72,38 @@ static void test_value(void **state)
     assert_int_equal(budget_used(&budget), 0);
 }
 
+/* As a Kafka 4.3 wrote it: after kafka-share-groups --reset-offsets to 3, in its fourth epoch. */
+static void test_bytes_of_kafka(void **state)
+{
+    static const uint8_t bytes[] = {0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x04,
+                                    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+                                    0x00, 0x03, 0x00, 0x00, 0x01, 0xa2, 0x05, 0x8c, 0x1c, 0x9d,
+                                    0x00, 0x00, 0x01, 0xa2, 0x05, 0x8c, 0x1c, 0x9d, 0x01, 0x01,
+                                    0x00, 0x04, 0x00, 0x00, 0x00, 0x00};
+    struct budget budget;
+    struct share_cursor cursor;
+    struct codec_output out;
+    budget_init(&budget, (size_t)1 << 20);
+    cursor_make(&cursor, &budget);
+    codec_output_init(&out, 4096);
+    assert_int_equal(broker_share_record_read_value(slice_make(bytes, sizeof(bytes)), &cursor),
+                     ERR_OK);
+    assert_int_equal(cursor.snapshot_epoch, 1);
+    assert_int_equal(cursor.state_epoch, 4);
+    assert_int_equal(cursor.cursor.start, 3);
+    assert_int_equal(broker_share_record_value(&out, &cursor, INT64_C(0x1a2058c1c9d)), ERR_OK);
+    assert_int_equal(out.size, sizeof(bytes));
+    assert_memory_equal(out.data, bytes, sizeof(bytes));
+    codec_output_deinit(&out);
+    broker_cursor_deinit(&cursor.cursor);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_key),
         cmocka_unit_test(test_value),
+        cmocka_unit_test(test_bytes_of_kafka),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

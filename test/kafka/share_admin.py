@@ -9,12 +9,13 @@ import uuid
 from lib import batch
 from lib import case
 from lib import flex
+from lib import raw
 from lib import share
 
 DESCRIBE, DESCRIBE_OFFSETS, ALTER_OFFSETS, DELETE_OFFSETS = 77, 90, 91, 92
 PRODUCE, INIT_PRODUCER, ADD_PARTITIONS, END = 0, 22, 24, 26
 NONE, UNKNOWN_TOPIC, GROUP_ID, NOT_EMPTY, GROUP_UNKNOWN = 0, 3, 24, 68, 69
-INVALID_STATE, SERVER = 121, -1
+QUOTAS, INVALID_STATE, SERVER = 49, 121, -1
 GROUP = 32
 ACCEPT, RELEASE, RENEW = 1, 2, 4
 TRANSACTIONAL = 16
@@ -328,6 +329,30 @@ class ShareAdminTest(case.ServerCase):
                          15)
         self.assertLess(time.monotonic() - began, 25)
         other.join()
+
+    def limit(self, rate):
+        """AlterClientQuotas 0: what clients of this name may fetch in a second."""
+        op = raw.string("consumer_byte_rate") + struct.pack(">db", rate or 0, rate is None)
+        entity = raw.array([raw.string("client-id") + raw.string("next")])
+        reader = self.plain.call(QUOTAS, 0, raw.array([entity + raw.array([op])]) + b"\0")
+        reader.take("ii")
+        self.assertEqual(reader.take("h"), 0)
+
+    def test_fetched_records_count_against_the_quota(self):
+        self.set("share.auto.offset.reset", "earliest")
+        for _ in range(2):
+            data = batch.build([(None, bytes(9000))], int(time.time() * 1000))
+            self.assertEqual(self.plain.produce(self.topic, 0, data)[0], 0)
+        member = self.member()
+        self.limit(1000)
+        self.addCleanup(self.limit, None)
+        told = []
+        while len(told) < 2:
+            answer = member.fetch(count=1, wait_ms=500)
+            if answer["acquired"]:
+                told.append(answer["throttle_ms"])
+        self.assertEqual(told[0], 0)
+        self.assertGreater(told[1], 0)
 
 
 if __name__ == "__main__":

@@ -53,9 +53,10 @@ class Member:
             ">iiiiiibb", self.epoch if epoch is None else epoch, wait_ms, min_bytes, 1 << 20, count,
             count if split is None else split, int(exact), int(renew)) + self._topics(partitions, acks) + flex.array([]) + flex.TAGS
         reader = self.client.ask(FETCH, 2, body)
-        reader.take("i")
+        throttle_ms = reader.take("i")
         answer = {"code": reader.take("h"), "message": reader.text(), "lock_ms": reader.take("i"),
-                  "acquired": [], "records": {}, "ack": {}, "error": {}}
+                  "throttle_ms": throttle_ms, "acquired": [], "records": {}, "ack": {},
+                  "error": {}}
 
         def acquired():
             return reader.take("q"), reader.take("q"), reader.take("h")
