@@ -27,7 +27,8 @@
 
 #define BLOCK_SIZE       4096
 #define BUFFER_SIZE      (256 * 1024)
-#define FRAME_HEAD_SIZE  12 /* length, key, version, correlation id */
+#define BUFFER_SIZE_FEW  BLOCK_SIZE /* of thousands of connections that say little */
+#define FRAME_HEAD_SIZE  12         /* length, key, version, correlation id */
 #define FRAME_SIZE_MAX   (64u << 20)
 #define FRAME_SIZE_LARGE (BUFFER_SIZE / 2) /* from here on a frame gets its own buffer */
 #define CONNS_MAX        4096
@@ -37,7 +38,7 @@
 #define RESERVE_SIZE     (64u << 20)
 #define EVENTS_MAX       64
 
-enum floor_mode { FLOOR_RING, FLOOR_APPEND, FLOOR_EACH, FLOOR_FETCH };
+enum floor_mode { FLOOR_RING, FLOOR_APPEND, FLOOR_EACH, FLOOR_FETCH, FLOOR_ANSWER };
 
 /* Page-aligned, touched once, recycled for ever. */
 struct buffer {
@@ -87,6 +88,7 @@ struct floor {
     uint64_t ring_size;
     uint64_t file_size;
     size_t fetch_size;
+    size_t buffer_size;
     struct list free_buffers;
     uint32_t serial_last;
     int stalled_count;
@@ -128,7 +130,7 @@ static struct buffer *buffer_get(struct floor *f, size_t size)
     struct buffer *buffer = calloc(1, sizeof(*buffer));
     if (!buffer)
         die("calloc");
-    size_t capacity = (MAX(size, BUFFER_SIZE) + BLOCK_SIZE - 1) & ~(size_t)(BLOCK_SIZE - 1);
+    size_t capacity = (MAX(size, f->buffer_size) + BLOCK_SIZE - 1) & ~(size_t)(BLOCK_SIZE - 1);
     buffer->data = mmap(NULL, capacity, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (buffer->data == MAP_FAILED)
@@ -332,6 +334,10 @@ static bool frame_take(struct floor *f, int fd, uint8_t *frame, size_t size)
 {
     struct peer *peer = f->peers[fd];
     uint32_t correlation = be32_get(frame + 8);
+    if (f->mode == FLOOR_ANSWER) {
+        peer_answer(peer, correlation, 0);
+        return true;
+    }
     if (f->mode == FLOOR_FETCH) {
         if (peer->file_left)
             return false;
@@ -382,7 +388,7 @@ static bool peer_take(struct floor *f, int fd)
         peer->start += size;
         peer->large = size >= FRAME_SIZE_LARGE ? size : 0;
     }
-    if (f->mode == FLOOR_FETCH && (peer->file_left || peer->out_size))
+    if (peer->out_size || peer->file_left)
         return peer_flush(f, fd);
     peer_watch(f, fd);
     return true;
@@ -404,7 +410,7 @@ static size_t peer_room(struct floor *f, struct peer *peer)
     }
     bool is_short = !is_large && old->capacity - old->filled < BLOCK_SIZE;
     if (old->capacity - peer->start < wanted || is_short) {
-        peer->buffer = buffer_get(f, MAX(wanted, BUFFER_SIZE));
+        peer->buffer = buffer_get(f, MAX(wanted, f->buffer_size));
         memcpy(peer->buffer->data, old->data + peer->start, left);
         peer->buffer->filled = left;
         peer->start = 0;
@@ -441,7 +447,7 @@ static void peer_new(struct floor *f, int listener)
     if (!peer)
         die("calloc");
     peer->serial = ++f->serial_last;
-    peer->buffer = buffer_get(f, BUFFER_SIZE);
+    peer->buffer = buffer_get(f, f->buffer_size);
     peer->events = EPOLLIN;
     f->peers[fd] = peer;
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
@@ -568,7 +574,7 @@ static int listener_open(struct floor *f, uint16_t port)
 
 static enum floor_mode mode_of(const char *text)
 {
-    static const char *const names[] = {"ring", "append", "each", "fetch"};
+    static const char *const names[] = {"ring", "append", "each", "fetch", "answer"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         if (!strcmp(text, names[i]))
             return (enum floor_mode)i;
@@ -581,6 +587,7 @@ static enum floor_mode mode_of(const char *text)
  *          append   to the end of a file with reserved space, as in a segment
  *          each     like ring, but every request in --each N pieces with one fdatasync each
  *          fetch    every request is answered with --bytes N from F by sendfile, going round
+ *          answer   every request is answered at once: receive and send, nothing else
  *   --ring-bytes N  size of that file, 128 MiB or more */
 int main(int argc, char **argv)
 {
@@ -604,6 +611,7 @@ int main(int argc, char **argv)
         else
             die_of_usage("option", argv[i]);
     }
+    f.buffer_size = f.mode == FLOOR_ANSWER ? BUFFER_SIZE_FEW : BUFFER_SIZE;
     list_init(&f.free_buffers);
     f.open = &f.groups[0];
     f.poll = epoll_create1(0);

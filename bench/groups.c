@@ -32,6 +32,7 @@
 #define GROUP_NAME_SIZE       32
 #define MEMBER_ID_REQUIRED    79
 #define REBALANCE_IN_PROGRESS 27
+#define MEMBER_ID_PRETENDED   "bench-00000000-0000-0000-0000-000000000000"
 
 enum member_state { MEMBER_JOINS, MEMBER_SYNCS, MEMBER_RESTS, MEMBER_BEATS };
 
@@ -49,6 +50,7 @@ struct member {
 
 struct groups {
     const struct options *options;
+    bool is_kafka; /* else the floor, whose answers say nothing */
     struct member *members;
     uint64_t count;
     uint64_t resting; /* members with an assignment */
@@ -176,11 +178,17 @@ static void member_synced(struct groups *groups, struct member *member, struct s
     groups->resting++;
 }
 
-static void member_has_beaten(struct groups *groups, struct member *member, struct slice body)
+static void beat_check(struct groups *groups, struct slice body)
 {
     struct kafka_heartbeat_response response;
     enum err err = kafka_heartbeat_response_decode(body, BEAT_VERSION, &groups->arena, &response);
     check_answer(err, response.error_code, "Heartbeat");
+}
+
+static void member_has_beaten(struct groups *groups, struct member *member, struct slice body)
+{
+    if (groups->is_kafka)
+        beat_check(groups, body);
     stats_times_add(&groups->run.times, stats_now_ns() - member->sent_ns);
     groups->run.requests++;
     member->state = MEMBER_RESTS;
@@ -272,6 +280,19 @@ static bool members_read(struct groups *groups, int wait_ms, answered_fn answere
     return ready > 0;
 }
 
+/* The floor lets everybody beat: with an id as long as those that leatd gives. */
+static void members_pretend(struct groups *groups)
+{
+    for (uint64_t i = 0; i < groups->count; i++) {
+        struct member *member = &groups->members[i];
+        member->id = strdup(MEMBER_ID_PRETENDED);
+        if (!member->id)
+            stats_die("strdup");
+        member->beat = beat_new(member);
+        member->state = MEMBER_RESTS;
+    }
+}
+
 /* All members join at once; gives how long it took until the last has its assignment. */
 static uint64_t members_settle(struct groups *groups)
 {
@@ -292,7 +313,10 @@ static void run_beat(struct groups *groups)
 {
     const struct options *options = groups->options;
     members_open(groups, options->groups, options->members);
-    members_settle(groups);
+    if (groups->is_kafka)
+        members_settle(groups);
+    else
+        members_pretend(groups);
     stats_run_start(&groups->run, (int)options->pid);
     uint64_t end_ns = groups->run.started_ns + options->seconds * 1000000000u, next = 0;
     for (uint64_t now_ns = stats_now_ns(); now_ns < end_ns; now_ns = stats_now_ns()) {
@@ -358,7 +382,7 @@ static void commit_send(struct groups *groups, struct member *member)
     send_frame(member, member->beat);
 }
 
-static void commit_answered(struct groups *groups, struct member *member, struct slice body)
+static void commit_check(struct groups *groups, struct slice body)
 {
     struct kafka_offset_commit_response response;
     enum err err =
@@ -367,9 +391,15 @@ static void commit_answered(struct groups *groups, struct member *member, struct
     for (size_t i = 0; i < count; i++)
         check_answer(err, response.topics[0].partitions[i].error_code, "OffsetCommit");
     check_answer(err, count == groups->options->partitions ? 0 : FRAMES_MALFORMED, "OffsetCommit");
+}
+
+static void commit_answered(struct groups *groups, struct member *member, struct slice body)
+{
+    if (groups->is_kafka)
+        commit_check(groups, body);
     groups->waiting--;
     groups->run.requests++;
-    groups->run.records += count;
+    groups->run.records += groups->options->partitions;
     stats_times_add(&groups->run.times, stats_now_ns() - member->sent_ns);
     if (stats_now_ns() < groups->end_ns)
         commit_send(groups, member);
@@ -404,8 +434,10 @@ bool groups_run(const struct options *options)
         if (strcmp(options->mode, modes[i].mode) != 0)
             continue;
         groups.options = options;
+        groups.is_kafka = strcmp(options->peer, "floor") != 0;
         arena_init(&groups.arena, 0);
-        find_coordinator(&groups);
+        if (groups.is_kafka)
+            find_coordinator(&groups);
         modes[i].run(&groups);
         return true;
     }

@@ -7,31 +7,37 @@ COMMITS = (("records_s", "offsets/s", 0), ("cpu_us_request", "CPU us/request", 1
 
 
 class Groups:
-    """One load on leatd alone; other sides have no coordinator."""
+    """One load on leatd, and where there is one on the floor."""
 
-    def __init__(self, metrics, **shape):
+    def __init__(self, metrics, floor=None, **shape):
         self.metrics = metrics
+        self.floor = floor
         self.shape = shape
 
     def measure(self, bench):
-        if not bench.has_leatd:
-            return {}
-        bench.fresh_data()
-        server, _ = bench.leatd()
-        seconds = bench.arguments.seconds
-        out = bench.generate(server, **self.shape, seconds=seconds)[0]
-        server.stop()
-        return {"leatd": out}
+        out = {}
+        load = {**self.shape, "seconds": bench.arguments.seconds}
+        if self.floor:
+            server = bench.floor("--mode", self.floor)
+            out["floor"] = bench.generate(server, peer="floor", **load)[0]
+            server.stop()
+            (bench.folder / "floor.data").unlink()
+        if bench.has_leatd:
+            bench.fresh_data()
+            server, _ = bench.leatd()
+            out["leatd"] = bench.generate(server, **load)[0]
+            server.stop()
+        return out
 
 
 ROWS = {
     "group-beats": ("1,000 groups of 3 members that only beat, every 3 s each",
-                    Groups(BEATS, mode="beat", groups=1000, members=3)),
+                    Groups(BEATS, floor="answer", mode="beat", groups=1000, members=3)),
     "group-join": ("100 members: the first generation, with the delay of 3 s that grows while new "
                    "ones come; then all join again",
                    Groups(JOINS, mode="join", members=100)),
     "group-commits": ("256 groups that commit one offset, the next when the last is durable",
-                      Groups(COMMITS, mode="commit", groups=256)),
+                      Groups(COMMITS, floor="ring", mode="commit", groups=256)),
     "group-commits-10": ("64 groups that commit ten offsets, likewise",
-                         Groups(COMMITS, mode="commit", groups=64, partitions=10)),
+                         Groups(COMMITS, floor="ring", mode="commit", groups=64, partitions=10)),
 }
