@@ -314,11 +314,13 @@ static ssize_t posix_recv(struct os *os, int fd, void *data, size_t size)
 static ssize_t posix_sendv(struct os *os, int fd, const struct iovec *parts, int count, bool more)
 {
     bool is_cut = count > IO_PARTS_MAX;
+    int flags = MSG_NOSIGNAL | (more || is_cut ? MSG_MORE : 0);
+    if (count == 1) /* the cheaper call */
+        return RESULT_RETRIED(send(fd, parts->iov_base, parts->iov_len, flags));
     struct msghdr message = {
         .msg_iov = (struct iovec *)(uintptr_t)parts,
         .msg_iovlen = (size_t)MIN(count, IO_PARTS_MAX),
     };
-    int flags = MSG_NOSIGNAL | (more || is_cut ? MSG_MORE : 0);
     return RESULT_RETRIED(sendmsg(fd, &message, flags));
 }
 
