@@ -212,6 +212,11 @@ static void request_run(struct kafka_conn *conn, struct kafka_request *request,
     conn->began_ns = 0;
 }
 
+static struct slice moved(struct slice part, const uint8_t *from, const uint8_t *to)
+{
+    return part.data ? slice_make(to + (part.data - from), part.size) : part;
+}
+
 enum kafka_taken { KAFKA_TAKEN, KAFKA_BLOCKED, KAFKA_BROKEN };
 
 static enum kafka_taken kafka_conn_take(struct kafka_conn *conn, struct buf_range range)
@@ -234,7 +239,10 @@ static enum kafka_taken kafka_conn_take(struct kafka_conn *conn, struct buf_rang
     conn->request_count++;
     conn->request_bytes += range.size;
     conn_hold(conn->conn);
-    CHECK(wire_kafka_frame_parse(request->bytes, &request->frame) == ERR_OK);
+    const uint8_t *parsed = buf_range_slice(range).data;
+    request->frame = frame;
+    request->frame.body = moved(frame.body, parsed, request->bytes.data);
+    request->frame.header.client_id = moved(frame.header.client_id, parsed, request->bytes.data);
     request_run(conn, request, handler);
     return KAFKA_TAKEN;
 }
