@@ -55,6 +55,8 @@ struct groups *broker_group_coordinator(struct core *core)
                                      .write = broker_group_write_machine};
     map_init(&groups->by_id, core_random(core));
     list_init(&groups->parked);
+    list_init(&groups->writes);
+    list_init(&groups->rooms);
     broker_group_beat_init(groups);
     broker->groups = groups;
     broker_group_coordinator_now(groups);
@@ -76,6 +78,7 @@ void broker_group_coordinator_close(struct broker *broker)
     }
     if (groups->topic)
         broker_topic_unref(groups->topic);
+    broker_group_write_deinit(groups);
     map_deinit(&groups->by_id);
     free(groups->partitions);
     free(groups);

@@ -157,6 +157,13 @@ struct groups {
     unsigned long rewrites;    /* done */
     struct broker_topic_create create;
     struct list parked; /* for the topic */
+    /* Of group_write.c, to be used again. */
+    struct list writes;
+    size_t write_count;
+    struct list rooms;
+    size_t room_count;
+    struct buf *batches; /* where small batches are put; may be NULL */
+    uint32_t batches_used;
 };
 
 /* --- group_coordinator.c --- */
@@ -235,6 +242,8 @@ void broker_group_write_send(struct group_append *take_write, void (*done)(void 
                              void *arg);
 void broker_group_write_drop(struct group_append *take_write);
 bool broker_group_write_is_empty(const struct group_append *write);
+/* Frees what was kept to be used again. */
+void broker_group_write_deinit(struct groups *groups);
 /* group_env.write */
 NODISCARD enum err broker_group_write_machine(struct group_env *env, struct group *group,
                                               const struct group_write *write);

@@ -2,8 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
 
+#include "base/poison.h"
 #include "broker/group_coordinator.h"
 #include "record/build.h"
+
+/* What is kept to be used again. */
+#define WRITES_KEEP        256
+#define WRITE_OFFSETS_KEEP 16u
+#define ROOMS_KEEP         4
+#define ROOM_KEEP_SIZE     ((size_t)64 << 10)
+/* A buffer for small batches; larger ones get one of their own. */
+#define BATCHES_SIZE (16u << 10)
+#define CACHE_LINE   64u
 
 struct append_offset {
     struct group_slot *slot;
@@ -25,12 +35,19 @@ enum append_group {
     APPEND_GROUP_AGAIN /* what is durable already */
 };
 
-struct group_append {
-    struct broker_append append;
-    struct group_entry *entry;
+/* Where a batch is put together: needed until it is sent, then the next one's. */
+struct append_room {
+    struct list node; /* in groups.rooms */
     struct build build;
     struct codec_output key;
     struct codec_output value;
+};
+
+struct group_append {
+    struct broker_append append;
+    struct list node; /* in groups.writes */
+    struct group_entry *entry;
+    struct append_room *room; /* NULL: it has been sent */
     struct append_offset *offsets;
     size_t offset_count;
     size_t offset_capacity;
@@ -49,16 +66,136 @@ struct group_append {
     void *arg;
 };
 
+/* --- memory: what was used last is used next --- */
+
+static struct append_room *room_get(struct groups *groups)
+{
+    struct list *node = list_pop_front(&groups->rooms);
+    struct append_room *room =
+        node ? LIST_ENTRY(node, struct append_room, node) : malloc(sizeof(*room));
+    if (!room)
+        return NULL;
+    if (node) {
+        groups->room_count--;
+        build_reset(&room->build);
+        return room;
+    }
+    list_init(&room->node);
+    build_init(&room->build, GROUP_BATCH_SIZE_MAX);
+    codec_output_init(&room->key, GROUP_BATCH_SIZE_MAX);
+    codec_output_init(&room->value, GROUP_BATCH_SIZE_MAX);
+    return room;
+}
+
+static void room_free(struct append_room *room)
+{
+    build_deinit(&room->build);
+    codec_output_deinit(&room->key);
+    codec_output_deinit(&room->value);
+    free(room);
+}
+
+static void room_put(struct groups *groups, struct append_room *take_room)
+{
+    if (groups->room_count >= ROOMS_KEEP || take_room->key.capacity > ROOM_KEEP_SIZE ||
+        take_room->value.capacity > ROOM_KEEP_SIZE ||
+        take_room->build.records.capacity > ROOM_KEEP_SIZE) {
+        room_free(take_room);
+        return;
+    }
+    list_push_front(&groups->rooms, &take_room->node);
+    groups->room_count++;
+}
+
+static struct group_append *write_get(struct groups *groups)
+{
+    struct group_append clear = {.producer_id = -1};
+    struct list *node = list_pop_front(&groups->writes);
+    struct group_append *write = NULL;
+    if (node) {
+        write = LIST_ENTRY(node, struct group_append, node);
+        UNPOISON(&write->append, sizeof(write->append));
+        groups->write_count--;
+        clear.offsets = write->offsets;
+        clear.offset_capacity = write->offset_capacity;
+    } else {
+        write = malloc(sizeof(*write));
+    }
+    if (write)
+        *write = clear;
+    return write;
+}
+
+static void write_put(struct groups *groups, struct group_append *take_write)
+{
+    if (take_write->room)
+        room_put(groups, take_write->room);
+    free(take_write->facts);
+    if (groups->write_count >= WRITES_KEEP || take_write->offset_capacity > WRITE_OFFSETS_KEEP) {
+        free(take_write->offsets);
+        free(take_write);
+        return;
+    }
+    list_push_front(&groups->writes, &take_write->node);
+    groups->write_count++;
+    POISON(&take_write->append, sizeof(take_write->append));
+}
+
+void broker_group_write_deinit(struct groups *groups)
+{
+    struct list *node;
+    while ((node = list_pop_front(&groups->writes)) != NULL) {
+        struct group_append *write = LIST_ENTRY(node, struct group_append, node);
+        UNPOISON(&write->append, sizeof(write->append));
+        free(write->offsets);
+        free(write);
+    }
+    while ((node = list_pop_front(&groups->rooms)) != NULL)
+        room_free(LIST_ENTRY(node, struct append_room, node));
+    groups->write_count = groups->room_count = 0;
+    buf_unref(groups->batches);
+    groups->batches = NULL;
+}
+
+/* A place for a batch. Small ones lie in one buffer, one behind the other, each on cache lines of
+ * its own: the log writes into their heads, on the partition's core. */
+static bool place_get(struct groups *groups, size_t size, struct buf_range *out)
+{
+    struct buf_pool *pool = core_buffers(groups->core);
+    if (size > BATCHES_SIZE / 4) {
+        *out = (struct buf_range){.buf = buf_pool_get(pool, size), .size = (uint32_t)size};
+        return out->buf != NULL;
+    }
+    if (groups->batches && buf_is_exclusive(groups->batches))
+        groups->batches_used = 0;
+    if (!groups->batches || groups->batches->capacity - groups->batches_used < size) {
+        struct buf *fresh = buf_pool_get(pool, BATCHES_SIZE);
+        if (!fresh)
+            return false;
+        buf_unref(groups->batches);
+        groups->batches = fresh;
+        groups->batches_used = 0;
+    }
+    *out = (struct buf_range){buf_ref(groups->batches), groups->batches_used, (uint32_t)size};
+    uint32_t end = groups->batches_used + (uint32_t)size;
+    groups->batches_used = MIN((end + CACHE_LINE - 1) & ~(CACHE_LINE - 1), BATCHES_SIZE);
+    return true;
+}
+
+/* --- a write --- */
+
 struct group_append *broker_group_write_new(struct group_entry *entry)
 {
-    struct group_append *write = calloc(1, sizeof(*write));
-    if (!write)
+    struct groups *groups = entry->partition->groups;
+    struct append_room *room = room_get(groups);
+    struct group_append *write = room ? write_get(groups) : NULL;
+    if (!write) {
+        if (room)
+            room_put(groups, room);
         return NULL;
+    }
     write->entry = entry;
-    write->producer_id = -1;
-    build_init(&write->build, GROUP_BATCH_SIZE_MAX);
-    codec_output_init(&write->key, GROUP_BATCH_SIZE_MAX);
-    codec_output_init(&write->value, GROUP_BATCH_SIZE_MAX);
+    write->room = room;
     entry->writes++;
     entry->partition->writes++;
     write->round = entry->partition->round;
@@ -75,22 +212,18 @@ static void write_free(struct group_append *write)
     if (write->round != entry->partition->round)
         entry->partition->rewrite.writes_old--;
     broker_group_member_disown(&entry->group, &write->kept);
-    build_deinit(&write->build);
-    codec_output_deinit(&write->key);
-    codec_output_deinit(&write->value);
-    free(write->offsets);
-    free(write->facts);
     free((void *)(uintptr_t)write->machine.member_id.data);
-    free(write);
+    write_put(entry->partition->groups, write);
 }
 
 static enum err record_add(struct group_append *write, bool tombstone)
 {
     struct build_record record = {
         .timestamp_ms = write->entry->group.env->wall_ms,
-        .key = slice_make(write->key.data, write->key.size),
-        .value = tombstone ? SLICE_NULL : slice_make(write->value.data, write->value.size)};
-    return build_add(&write->build, &record);
+        .key = slice_make(write->room->key.data, write->room->key.size),
+        .value =
+            tombstone ? SLICE_NULL : slice_make(write->room->value.data, write->room->value.size)};
+    return build_add(&write->room->build, &record);
 }
 
 static enum err offset_room(struct group_append *write)
@@ -141,16 +274,16 @@ enum err broker_group_write_offset(struct group_append *write, struct slice topi
 {
     struct group_entry *entry = write->entry;
     struct offsets_key key = {.group = entry->group.id, .topic = topic, .partition = partition};
-    write->key.size = 0;
-    write->value.size = 0;
-    enum err err = broker_offsets_key_write(&write->key, &key);
+    write->room->key.size = 0;
+    write->room->value.size = 0;
+    enum err err = broker_offsets_key_write(&write->room->key, &key);
     if (!err && value)
-        err = broker_offsets_value_write(&write->value, value);
+        err = broker_offsets_value_write(&write->room->value, value);
     if (!err)
         err = offset_room(write);
     if (err)
         return err;
-    struct append_offset offset = {.delta = write->build.header.record_count,
+    struct append_offset offset = {.delta = write->room->build.header.record_count,
                                    .slot = broker_group_slot_get(entry, topic, partition),
                                    .value =
                                        value ? broker_group_slot_value_new(entry, value) : NULL};
@@ -185,12 +318,12 @@ enum err broker_group_write_fact(struct group_append *write, enum consumer_fact 
                                  struct slice name, struct slice value)
 {
     struct group_entry *entry = write->entry;
-    struct append_fact fact = {.delta = write->build.header.record_count};
-    write->key.size = 0;
-    write->value.size = 0;
-    enum err err = broker_group_consumer_record_key(&write->key, kind, entry->group.id, name);
+    struct append_fact fact = {.delta = write->room->build.header.record_count};
+    write->room->key.size = 0;
+    write->room->value.size = 0;
+    enum err err = broker_group_consumer_record_key(&write->room->key, kind, entry->group.id, name);
     if (!err)
-        err = codec_output_add(&write->value, value);
+        err = codec_output_add(&write->room->value, value);
     if (!err)
         err = fact_room(write);
     if (!err)
@@ -221,21 +354,21 @@ static enum err group_record(struct group_append *write, enum append_group kind)
     struct offsets_key key = {.is_group = true, .group = write->entry->group.id};
     CHECK(write->group == APPEND_GROUP_NONE);
     write->group = kind;
-    write->group_delta = write->build.header.record_count;
+    write->group_delta = write->room->build.header.record_count;
     write->entry->group_writes++;
-    write->key.size = 0;
-    enum err err = broker_offsets_key_write(&write->key, &key);
+    write->room->key.size = 0;
+    enum err err = broker_offsets_key_write(&write->room->key, &key);
     return err ? err : record_add(write, kind == APPEND_GROUP_TOMBSTONE);
 }
 
 enum err broker_group_write_group(struct group_append *write, bool proposed)
 {
     struct group *group = &write->entry->group;
-    write->value.size = 0;
-    enum err err = broker_offsets_group_write(&write->value, group, proposed);
+    write->room->value.size = 0;
+    enum err err = broker_offsets_group_write(&write->room->value, group, proposed);
     if (!err)
         err = broker_group_member_own(group, &write->kept,
-                                      slice_make(write->value.data, write->value.size));
+                                      slice_make(write->room->value.data, write->room->value.size));
     return err ? err : group_record(write, APPEND_GROUP_STORED);
 }
 
@@ -247,19 +380,19 @@ enum err broker_group_write_tombstone(struct group_append *write)
 enum err broker_group_write_kept(struct group_append *write)
 {
     struct slice kept = write->entry->kept;
-    write->value.size = 0;
-    enum err err = codec_output_add(&write->value, kept);
+    write->room->value.size = 0;
+    enum err err = codec_output_add(&write->room->value, kept);
     return err ? err : group_record(write, APPEND_GROUP_AGAIN);
 }
 
 size_t broker_group_write_size(const struct group_append *write)
 {
-    return write->build.records.size;
+    return write->room->build.records.size;
 }
 
 bool broker_group_write_is_empty(const struct group_append *write)
 {
-    return write->build.header.record_count == 0;
+    return write->room->build.header.record_count == 0;
 }
 
 static void facts_apply(struct group_append *write, enum err err)
@@ -356,24 +489,21 @@ static void append_done(struct broker_call *call)
 /* The batch in a buffer that the log may keep. */
 static enum err batch_make(struct group_append *write)
 {
-    struct codec_output *out = &write->value;
+    struct codec_output *out = &write->room->value;
     out->size = 0;
     if (write->producer_id != -1) {
-        write->build.header.attributes |= BATCH_TRANSACTIONAL;
-        write->build.header.producer_id = write->producer_id;
-        write->build.header.producer_epoch = write->epoch;
+        write->room->build.header.attributes |= BATCH_TRANSACTIONAL;
+        write->room->build.header.producer_id = write->producer_id;
+        write->room->build.header.producer_epoch = write->epoch;
         write->append.is_verified = true; /* the coordinator said so in this very turn */
         write->append.verify_end = INT64_MAX;
     }
-    enum err err = build_finish(&write->build, out);
+    enum err err = build_finish(&write->room->build, out);
     if (err)
         return err;
-    struct core *core = write->entry->partition->groups->core;
-    struct buf *buf = buf_pool_get(core_buffers(core), out->size);
-    if (!buf)
+    if (!place_get(write->entry->partition->groups, out->size, &write->append.batch))
         return ERR_NO_MEMORY;
-    memcpy(buf->data, out->data, out->size);
-    write->append.batch = (struct buf_range){.buf = buf, .size = (uint32_t)out->size};
+    memcpy(write->append.batch.buf->data + write->append.batch.offset, out->data, out->size);
     write->append.internal = true;
     return ERR_OK;
 }
@@ -387,6 +517,8 @@ void broker_group_write_send(struct group_append *take_write, void (*done)(void 
     take_write->arg = arg;
     take_write->append.call.done = append_done;
     enum err err = batch_make(take_write);
+    room_put(partition->groups, take_write->room);
+    take_write->room = NULL;
     if (err) {
         broker_call_fail(core, &take_write->append.call, err);
         return;
