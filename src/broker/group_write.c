@@ -107,22 +107,35 @@ static void room_put(struct groups *groups, struct append_room *take_room)
     groups->room_count++;
 }
 
+/* All but the words for a person, which are half of it and not written yet. */
+static void write_clear(struct group_append *write)
+{
+    struct diag *words = &write->append.call.diag;
+    uint8_t *behind = (uint8_t *)(words + 1);
+    memset(write, 0, (size_t)((uint8_t *)words - (uint8_t *)write));
+    memset(behind, 0, (size_t)((uint8_t *)(write + 1) - behind));
+    words->text[0] = 0;
+    write->producer_id = -1;
+}
+
 static struct group_append *write_get(struct groups *groups)
 {
-    struct group_append clear = {.producer_id = -1};
     struct list *node = list_pop_front(&groups->writes);
-    struct group_append *write = NULL;
+    struct group_append *write =
+        node ? LIST_ENTRY(node, struct group_append, node) : malloc(sizeof(*write));
+    struct append_offset *offsets = NULL;
+    size_t offset_capacity = 0;
+    if (!write)
+        return NULL;
     if (node) {
-        write = LIST_ENTRY(node, struct group_append, node);
         UNPOISON(&write->append, sizeof(write->append));
         groups->write_count--;
-        clear.offsets = write->offsets;
-        clear.offset_capacity = write->offset_capacity;
-    } else {
-        write = malloc(sizeof(*write));
+        offsets = write->offsets;
+        offset_capacity = write->offset_capacity;
     }
-    if (write)
-        *write = clear;
+    write_clear(write);
+    write->offsets = offsets;
+    write->offset_capacity = offset_capacity;
     return write;
 }
 

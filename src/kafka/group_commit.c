@@ -110,13 +110,14 @@ void kafka_group_commit_handle(struct kafka_request *request)
         return;
     state->request = request;
     kafka_offset_commit_response_init(&state->response);
-    state->commit = (struct group_commit){.call.done = commit_done,
-                                          .group_id = asked.group_id,
-                                          .member_id = asked.member_id,
-                                          .instance_id = asked.group_instance_id,
-                                          .generation = asked.generation_id_or_member_epoch,
-                                          .knows_epochs = request->version >= 9,
-                                          .retention_ms = asked.retention_time_ms};
+    struct group_commit *commit = &state->commit;
+    commit->call.done = commit_done;
+    commit->group_id = asked.group_id;
+    commit->member_id = asked.member_id;
+    commit->instance_id = asked.group_instance_id;
+    commit->generation = asked.generation_id_or_member_epoch;
+    commit->knows_epochs = request->version >= 9;
+    commit->retention_ms = asked.retention_time_ms;
     if (!commit_fill(state, &asked))
         return;
     if (state->commit.offset_count > 0)
