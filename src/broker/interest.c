@@ -89,15 +89,23 @@ enum err broker_interest_add(struct interest *interest, struct interest_sub *sub
     return ERR_OK;
 }
 
-static void forget(struct interest_match *match, const struct interest_sub *sub)
+static void match_change(struct interest_match *match, const struct interest_sub *sub,
+                         struct interest_sub *instead)
 {
     for (uint32_t i = 0; i < match->plain_count; i++)
         if (match->plain[i] == sub)
-            match->plain[i] = NULL;
+            match->plain[i] = instead;
     for (uint32_t g = 0; g < match->group_count; g++)
         for (uint32_t i = 0; i < match->groups[g].member_count; i++)
             if (match->groups[g].members[i] == sub)
-                match->groups[g].members[i] = NULL;
+                match->groups[g].members[i] = instead;
+}
+
+static void held_change(struct interest *interest, const struct interest_sub *sub,
+                        struct interest_sub *instead)
+{
+    list_for_each (link, &interest->held)
+        match_change(&LIST_ENTRY(link, struct interest_box, held)->match, sub, instead);
 }
 
 void broker_interest_remove(struct interest *interest, struct interest_sub *sub)
@@ -111,14 +119,29 @@ void broker_interest_remove(struct interest *interest, struct interest_sub *sub)
     sub->node = NULL;
     interest->stats.subs--;
     interest->stats.removes++;
-    list_for_each (link, &interest->held)
-        forget(&LIST_ENTRY(link, struct interest_box, held)->match, sub);
+    held_change(interest, sub, NULL);
     broker_interest_cache_change(interest, sub->subject);
     if (node->kind == INTEREST_QUEUE)
         announce(interest, sub, --broker_interest_trie_queue(node)->other.count);
     else if (!node->subs)
         announce(interest, sub, 0);
     broker_interest_trie_prune(interest, node);
+}
+
+void broker_interest_replace(struct interest *interest, struct interest_sub *old,
+                             struct interest_sub *sub)
+{
+    CHECK(old->node && !sub->node && slice_equal(old->subject, sub->subject) &&
+          slice_equal(old->queue, sub->queue));
+    sub->node = old->node;
+    sub->next = old->next;
+    sub->back = old->back;
+    *sub->back = sub;
+    if (sub->next)
+        sub->next->back = &sub->next;
+    old->node = NULL;
+    held_change(interest, old, sub);
+    broker_interest_cache_change(interest, sub->subject);
 }
 
 static struct interest_other *find_remote(const struct interest_node *node, uint32_t core)

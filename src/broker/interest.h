@@ -90,6 +90,11 @@ NODISCARD enum err broker_interest_add(struct interest *interest, struct interes
 /* Harmless on a subscription that is not added. Never fails. */
 void broker_interest_remove(struct interest *interest, struct interest_sub *sub);
 
+/* sub, not added yet and alike in subject and queue, takes the place of old, which is not added
+ * any more. Nobody is told of anything. */
+void broker_interest_replace(struct interest *interest, struct interest_sub *old,
+                             struct interest_sub *sub);
+
 /* Who takes a message on this subject; never NULL, empty also for a subject with an empty token.
  * Out of memory is reported as ERR_NO_MEMORY with an empty match. */
 NODISCARD enum err broker_interest_match(struct interest *interest, struct slice subject,

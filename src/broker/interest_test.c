@@ -332,6 +332,36 @@ static void test_held(void **state)
     broker_interest_free(interest);
 }
 
+/* One subscription in the place of another: nobody is told, and a held match knows. */
+static void test_replace(void **state)
+{
+    struct interest *interest = new_interest();
+    struct interest_sub first = {.subject = SLICE_LITERAL("x.*"), .queue = SLICE_LITERAL("q")};
+    struct interest_sub beside = first;
+    struct interest_sub second = first;
+    assert_int_equal(broker_interest_add(interest, &first), ERR_OK);
+    assert_int_equal(broker_interest_add(interest, &beside), ERR_OK);
+    (void)match_of(interest, "x.y");
+    const struct interest_match *match = match_of(interest, "x.y");
+    broker_interest_hold(interest, match);
+    broker_interest_replace(interest, &first, &second);
+    for (int round = 0; round < 2; round++) {
+        const struct interest_group *group = &match->groups[0];
+        assert_int_equal(group->member_count, 2);
+        assert_true((group->members[0] == &second && group->members[1] == &beside) ||
+                    (group->members[0] == &beside && group->members[1] == &second));
+        if (round == 0)
+            broker_interest_release(interest, match);
+        match = match_of(interest, "x.y");
+    }
+    broker_interest_remove(interest, &first); /* not added any more: harmless */
+    broker_interest_remove(interest, &second);
+    assert_int_equal(match_of(interest, "x.y")->groups[0].member_count, 1);
+    broker_interest_remove(interest, &beside);
+    assert_int_equal(match_of(interest, "x.y")->group_count, 0);
+    broker_interest_free(interest);
+}
+
 static void test_pick_is_fair(void **state)
 {
     struct interest *interest = new_interest();
@@ -528,6 +558,7 @@ int main(void)
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_held),
+        cmocka_unit_test(test_replace),
         cmocka_unit_test(test_pick_is_fair),
         cmocka_unit_test(test_announcements),
         cmocka_unit_test(test_deep),
