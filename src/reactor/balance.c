@@ -93,7 +93,7 @@ static void traffic_forget(struct core *core)
 
 /* Those that cannot go at once, go after their next flush. Traffic is what happened since the wish
  * came up, so that half of the work goes, not half of the connections. */
-static unsigned hand_over(struct core *core, unsigned to, bool all)
+unsigned balance_hand_over(struct core *core, unsigned to, bool all)
 {
     uint64_t total = traffic_total(core);
     uint64_t goal = all ? UINT64_MAX : total / 2;
@@ -103,15 +103,21 @@ static unsigned hand_over(struct core *core, unsigned to, bool all)
         struct conn *conn = LIST_ENTRY(node, struct conn, node);
         uint64_t traffic = conn->traffic;
         conn->traffic = 0;
+        if (conn->bound)
+            continue;
         conn->wish = 0;
         if (!conn->ops->can_move || (!all && traffic == 0))
             continue;
         if (given + traffic > goal)
             continue;
         given += traffic;
-        conn->wish = to + 1;
-        if (conn_move(conn, to))
+        if (conn_move(conn, to)) {
             moved++;
+            continue;
+        }
+        conn->wish = to + 1;
+        if (conn->ops->on_wish && conn->phase == CONN_OPEN)
+            conn->ops->on_wish(conn, to);
     }
     return moved;
 }
@@ -131,7 +137,7 @@ static void order_run(struct core *core, struct core_message *message)
         core_send(core, 0, &order->reply);
         return;
     }
-    order->moved = hand_over(core, order->to, order->all);
+    order->moved = balance_hand_over(core, order->to, order->all);
     log_debug(core_logger(core), "reactor", "connections handed over from=%u to=%u count=%u",
               core->id, order->to, order->moved);
     if (balance->moved)

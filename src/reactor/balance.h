@@ -20,6 +20,9 @@ void balance_start(struct reactor *reactor, const struct balance_options *option
  * use. */
 typedef void (*balance_moved_fn)(void *arg, struct core *from, unsigned to);
 void balance_on_moved(struct reactor *reactor, balance_moved_fn fn, void *arg);
+/* On the core that gives: half of the traffic since placement looked last, or all connections, are
+ * to go to core `to`. Returns how many went at once. What placement does, and tests. */
+unsigned balance_hand_over(struct core *core, unsigned to, bool all);
 /* Pure decision, for tests: fills out_to with the core that core i should hand half its load to, or
  * i. */
 void balance_decide(const unsigned *busy_permille, unsigned count,

@@ -44,6 +44,9 @@ struct conn_ops {
     void (*on_close)(struct conn *conn, enum conn_close_reason reason);
     /* May it move to another core now (no request outstanding)? NULL: never. */
     bool (*can_move)(struct conn *conn);
+    /* Placement wants it on core `to`, and it could not go just now: the room may make it ready
+     * (conn_bind) and send it off (conn_go). May be NULL. */
+    void (*on_wish)(struct conn *conn, unsigned to);
     /* It is about to move: called on the core that it leaves, after can_move said yes; timers that
      * the room set for it there are cancelled here. May be NULL. */
     void (*on_leave)(struct conn *conn);
@@ -112,6 +115,15 @@ void conn_resume(struct conn *conn);
 /* Outstanding requests: idle_timeout does not run and the connection does not move meanwhile. */
 void conn_hold(struct conn *conn);
 void conn_release(struct conn *conn);
+
+/* It gets ready to go to core `to`: placement leaves it alone and its input is paused, until it has
+ * arrived there, where on_move or what follows resumes it, or until conn_unbind. */
+void conn_bind(struct conn *conn, unsigned to);
+/* It stays after all; its input goes on. */
+void conn_unbind(struct conn *conn);
+/* A bound connection leaves: now, or after the flush that empties its output, when can_move says
+ * yes; else this is to be called again. */
+void conn_go(struct conn *conn);
 
 /* After queued output is sent (at most 5 s); on_close follows later, never inside this call. */
 void conn_close(struct conn *conn);

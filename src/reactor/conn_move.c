@@ -15,19 +15,52 @@ static void conn_drain(struct conn *conn)
         conn_close_with(conn, CONN_CLOSED_SHUTDOWN);
 }
 
+/* Input waits for nothing but to be somewhere else, or not at all. */
+static bool conn_input_is_free(const struct conn *conn)
+{
+    if (conn->bound)
+        return conn->paused == 1;
+    return conn->paused == 0 && !conn->is_parked && list_empty(&conn->task.node);
+}
+
 /* Beginnings of frames go along; output, requests and waiting do not. */
 bool conn_can_move(const struct conn *conn)
 {
-    return conn->phase == CONN_OPEN && !conn->is_drained && conn->paused == 0 && conn->held == 0 &&
-           conn->out_size == 0 && !conn->is_starved && !conn->is_parked && !conn->was_full &&
-           list_empty(&conn->task.node) && conn->ops->can_move &&
-           conn->ops->can_move((struct conn *)(uintptr_t)conn);
+    return conn->phase == CONN_OPEN && !conn->is_drained && conn_input_is_free(conn) &&
+           conn->held == 0 && conn->out_size == 0 && !conn->is_starved && !conn->was_full &&
+           conn->ops->can_move && conn->ops->can_move((struct conn *)(uintptr_t)conn);
+}
+
+void conn_bind(struct conn *conn, unsigned to)
+{
+    CHECK(!conn->bound);
+    conn->bound = to + 1;
+    conn->wish = 0;
+    conn_pause(conn);
+}
+
+void conn_unbind(struct conn *conn)
+{
+    CHECK(conn->bound);
+    conn->bound = 0;
+    conn->wish = 0;
+    conn_resume(conn);
+}
+
+void conn_go(struct conn *conn)
+{
+    unsigned wish = conn->bound;
+    CHECK(wish);
+    if (!conn_move(conn, wish - 1))
+        conn->wish = wish;
 }
 
 static void conn_arrive(struct core *core, struct core_message *message)
 {
     struct conn *conn = CONTAINER_OF(message, struct conn, message);
     struct reactor_conns *conns = &core->reactor->conns;
+    conn->bound = 0;
+    conn->is_parked = false;
     bool attached = conn_attach(conn, core);
     metric_add(&core->metrics.moved_in, 1);
     if (conn->ops->on_move)
@@ -55,6 +88,17 @@ bool conn_move(struct conn *conn, unsigned to)
     conn->message.run = conn_arrive;
     core_send(core, to, &conn->message);
     return true;
+}
+
+void conn_follow_wish(struct conn *conn)
+{
+    unsigned to = conn->wish - 1;
+    if (conn_move(conn, to))
+        return;
+    if (conn->bound)
+        conn->wish = conn->bound;
+    else if (conn->ops->on_wish && conn->phase == CONN_OPEN && to != conn->core->id)
+        conn->ops->on_wish(conn, to);
 }
 
 static void shutdown_drain(struct core *core, struct core_message *message)

@@ -307,8 +307,8 @@ static void conn_flushed(struct conn *conn)
         if (conn->ops->on_drain)
             conn->ops->on_drain(conn);
     }
-    if (conn->wish && conn->out_size == 0)
-        (void)conn_move(conn, conn->wish - 1);
+    if (conn->wish && conn->out_size == 0 && conn->phase == CONN_OPEN)
+        conn_follow_wish(conn);
 }
 
 void conn_output_flush_run(struct core *core, struct core_task *task)

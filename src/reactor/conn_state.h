@@ -97,6 +97,7 @@ struct conn {
     bool is_drained;  /* on_shutdown was called */
     bool was_full;    /* on_drain is due */
     unsigned wish;    /* core to move to plus one; 0: none */
+    unsigned bound;   /* the same while its room makes it ready */
     uint32_t traffic; /* input events since placement looked last */
 
     struct buf *in; /* NULL: nothing buffered */
@@ -150,6 +151,8 @@ void conn_output_free(struct conn *conn);
 /* False: it cannot move just now. */
 bool conn_move(struct conn *conn, unsigned to);
 bool conn_can_move(const struct conn *conn);
+/* The wish is forgotten, unless the connection is bound for where it goes. */
+void conn_follow_wish(struct conn *conn);
 
 /* listener.c, on core 0 */
 void listener_forget(struct listener *listener, struct listener_ip *ip);
