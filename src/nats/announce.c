@@ -6,6 +6,7 @@
 // the connection subscribed to before.
 #include <stdlib.h>
 
+#include "nats/move.h"
 #include "nats/view_live.h"
 
 #define ANNOUNCEMENT_SIZE_MIN 4096
@@ -20,6 +21,7 @@ struct nats_announcement {
     struct core_message message;
     uint32_t from;
     bool is_snapshot_end;
+    struct nats_move *move; /* to switch for afterwards, or NULL */
     size_t size;
     size_t capacity;
     uint8_t entries[]; /* struct entry, subject, queue */
@@ -39,6 +41,7 @@ static void announcement_apply(struct nats_core *home, const struct nats_announc
         if (entry.queue_size > 0)
             queue = slice_make(got->entries + at, entry.queue_size);
         at += entry.queue_size;
+        entry.count -= MIN(entry.count, nats_move_count(home, got->from, subject, queue));
         enum err err = broker_interest_remote_set(nats_view_interest(home, subject), got->from,
                                                   subject, queue, entry.count);
         if (err)
@@ -61,6 +64,8 @@ static void announcement_arrives(struct core *core, struct core_message *message
     struct nats_announcement *got = CONTAINER_OF(message, struct nats_announcement, message);
     struct nats_core *home = nats_state_of(core);
     announcement_apply(home, got);
+    if (got->move)
+        nats_move_switch(home, got->move);
     if (got->is_snapshot_end)
         snapshot_is_there(home);
     free(got);
@@ -80,6 +85,7 @@ static struct nats_announcement *announcement_open(struct nats_core *home, unsig
     grown->message.run = announcement_arrives;
     grown->from = core_id(home->core);
     grown->is_snapshot_end = false;
+    grown->move = NULL;
     grown->size = used;
     grown->capacity = capacity;
     home->announcements[to] = grown;
@@ -126,6 +132,31 @@ void nats_announce_flush(struct nats_core *home)
         home->announcements[to] = NULL;
         if (open)
             core_send(home->core, to, &open->message);
+    }
+}
+
+bool nats_announce_reserve(struct nats_core *home, const struct nats_move *move)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < move->sub_count; i++)
+        size += sizeof(struct entry) + move->subs[i]->interest.subject.size +
+                move->subs[i]->interest.queue.size;
+    for (unsigned to = 0; to < home->nats->core_count; to++)
+        if (to != core_id(home->core) && !announcement_open(home, to, size))
+            return false;
+    return true;
+}
+
+void nats_announce_move(struct nats_core *home, struct nats_move *move)
+{
+    for (unsigned to = 0; to < home->nats->core_count; to++) {
+        struct nats_announcement *open = home->announcements[to];
+        if (to == core_id(home->core))
+            continue;
+        CHECK(open); /* reserved */
+        open->move = move;
+        home->announcements[to] = NULL;
+        core_send(home->core, to, &open->message);
     }
 }
 
@@ -180,17 +211,31 @@ static void tell_sub(struct nats_core *home, unsigned to, const struct nats_sub 
     announce_to(home, to, &entry, (const uint8_t *const[2]){subject.data, queue.data});
 }
 
-static void tell_conn(struct nats_core *home, unsigned to, const struct nats_conn *conn,
-                      struct map *groups)
+static void tell_one(struct nats_core *home, unsigned to, const struct nats_sub *sub,
+                     struct map *groups)
 {
-    size_t position = 0;
-    const struct nats_sub *sub;
-    while ((sub = map_next(&conn->subs, &position)) != NULL) {
-        if (!sub->interest.queue.data)
-            tell_sub(home, to, sub, 1);
-        else if (!count_member(groups, sub))
-            log_error(home->nats->options.logger, "nats",
-                      "core %u is not told of a queue group: %s", to, err_text(ERR_NO_MEMORY));
+    if (!sub->interest.node)
+        return; /* leaving, and the other core tells of it */
+    if (!sub->interest.queue.data)
+        tell_sub(home, to, sub, 1);
+    else if (!count_member(groups, sub))
+        log_error(home->nats->options.logger, "nats", "core %u is not told of a queue group: %s",
+                  to, err_text(ERR_NO_MEMORY));
+}
+
+static void tell_all(struct nats_core *home, unsigned to, struct map *groups)
+{
+    list_for_each (node, &home->conns) {
+        const struct nats_conn *conn = LIST_ENTRY(node, struct nats_conn, node);
+        size_t position = 0;
+        const struct nats_sub *sub;
+        while ((sub = map_next(&conn->subs, &position)) != NULL)
+            tell_one(home, to, sub, groups);
+    }
+    list_for_each (node, &home->arrivals) {
+        const struct nats_move *move = LIST_ENTRY(node, struct nats_move, node);
+        for (uint32_t i = 0; i < move->sub_count; i++)
+            tell_one(home, to, move->subs[i], groups);
     }
 }
 
@@ -206,8 +251,7 @@ static void request_arrives(struct core *core, struct core_message *message)
     nats_announce_flush(home);
     home->listeners[to] = true;
     home->listener_count++;
-    list_for_each (node, &home->conns)
-        tell_conn(home, to, LIST_ENTRY(node, struct nats_conn, node), &groups);
+    tell_all(home, to, &groups);
     while ((members = map_next(&groups, &position)) != NULL) {
         tell_sub(home, to, members->sub, members->count);
         (void)map_remove(&groups, members->key);

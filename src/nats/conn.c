@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "nats/closed.h"
+#include "nats/move.h"
 #include "nats/view.h"
 
 /* --- closing ---------------------------------------------------------------------------------- */
@@ -107,8 +108,10 @@ void nats_conn_go_on(struct nats_conn *conn, enum nats_wait wait)
     if (!(conn->waits & wait))
         return;
     conn->waits &= ~(unsigned)wait;
-    if (conn->waits == 0 && conn->conn)
+    if (conn->waits == 0 && conn->conn) {
         conn_resume(conn->conn);
+        nats_move_try(conn);
+    }
 }
 
 /* --- operations ------------------------------------------------------------------------------- */
@@ -251,6 +254,8 @@ static void nats_conn_opened(struct conn *conn, void *arg)
     state->conn = conn;
     state->home = home;
     state->config = nats_config_ref(home->config);
+    state->config_serial = home->config_serial;
+    state->knows_lame = home->is_lame;
     state->id = ++nats->conn_id_last;
     state->opened_ms = core_wall_ms(home->core);
     state->input_ns = core_now_ns(home->core);
@@ -294,6 +299,7 @@ static void conn_detach_all(struct nats_conn *conn)
     struct nats_core *home = conn->home;
     nats_connect_forget(conn);
     nats_announce_forget(conn);
+    nats_move_forget(conn);
     nats_stall_forget(conn);
     nats_stall_release(conn);
     nats_subs_remove_all(conn);
@@ -330,18 +336,20 @@ static void nats_conn_drained(struct conn *conn)
     nats_stall_release(conn_state(conn));
 }
 
-/* Subscriptions stay where their messages are ordered. */
+/* Subscriptions must have been prepared for it. */
 static bool nats_conn_can_move(struct conn *conn)
 {
     const struct nats_conn *state = conn_state(conn);
-    return state && nats_conn_is_open(state) && state->subs.count == 0 && state->waits == 0 &&
-           state->parcels_out == 0 && state->appends_out == 0 && !state->is_unsynced;
+    return state && nats_conn_is_open(state) && nats_move_is_ready(state) && state->waits == 0 &&
+           state->parcels_out == 0 && state->appends_out == 0 &&
+           (state->move || !state->is_unsynced);
 }
 
 static void nats_conn_leaves(struct conn *conn)
 {
     struct nats_conn *state = conn_state(conn);
     struct nats_core *home = state->home;
+    nats_move_leave(state);
     nats_stall_release(state);
     core_timer_cancel(home->core, &state->timer);
     core_timer_cancel(home->core, &state->stall_timer);
@@ -358,6 +366,12 @@ static void nats_conn_arrives(struct conn *conn, struct core *from)
     metric_add(&home->counters.here, 1);
     nats_ping_start(state);
     nats_announce_listen(home, state);
+    if (state->move) {
+        nats_move_land(state);
+        conn_resume(conn);
+    }
+    nats_reload_catch_up(state);
+    nats_lame_catch_up(state);
 }
 
 static void nats_conn_shutdown(struct conn *conn)
@@ -373,6 +387,7 @@ const struct conn_ops nats_conn_ops = {
     .on_drain = nats_conn_drained,
     .on_close = nats_conn_closed,
     .can_move = nats_conn_can_move,
+    .on_wish = nats_move_wished,
     .on_leave = nats_conn_leaves,
     .on_move = nats_conn_arrives,
     .on_shutdown = nats_conn_shutdown,

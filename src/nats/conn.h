@@ -12,6 +12,7 @@ struct nats_fence;
 struct nats_replies;
 struct nats_view_append;
 struct nats_bound;
+struct nats_move;
 
 /* Why input waits; any number of them at a time. */
 enum nats_wait {
@@ -28,6 +29,7 @@ enum nats_wait {
 struct nats_conn {
     struct conn *conn; /* NULL: closed, only parcels still know it */
     struct nats_core *home;
+    struct nats_move *move; /* while it changes cores with its subscriptions; NULL: it does not */
     struct nats_config *config;
     const struct nats_user *user; /* in config; NULL: everybody */
     struct list node;
@@ -57,6 +59,8 @@ struct nats_conn {
     bool headers;
     bool pong_sent;
     bool is_unsynced; /* subscriptions changed that other cores may not know yet */
+    bool knows_lame;  /* was told to go elsewhere, as far as it understands that */
+    uint64_t config_serial;
 
     uint64_t input_ns; /* last operation */
     uint64_t ping_ns;
@@ -159,6 +163,8 @@ void nats_subs_unsub(struct nats_conn *conn, const struct wire_nats_request *req
 void nats_subs_remove_all(struct nats_conn *conn);
 /* Those that the user may no longer have. */
 void nats_subs_recheck(struct nats_conn *conn);
+/* Frees one that nobody knows any more. */
+void nats_subs_free(struct nats_sub *sub);
 /* Subscriptions that got their last message. */
 void nats_subs_remove_finished(struct nats_core *home);
 
@@ -179,6 +185,11 @@ size_t nats_deliver_plain(struct nats_core *home, struct nats_message *message,
                           const struct interest_match *match);
 bool nats_deliver_group(struct nats_core *home, struct nats_message *message,
                         const struct interest_group *group, uint32_t index);
+/* The same when nobody elsewhere takes it: a member that changes cores does, though what is sent to
+ * it on its other core may then come first. */
+bool nats_deliver_group_last(struct nats_core *home, struct nats_message *message,
+                             const struct interest_group *group);
+bool nats_deliver_one(struct nats_core *home, struct nats_message *message, struct nats_sub *sub);
 void nats_deliver_deinit(struct nats_core *home);
 
 /* replies.c */
@@ -210,9 +221,18 @@ bool nats_announce_is_heard(struct nats_core *home);
  * they know already. */
 bool nats_announce_fence(struct nats_conn *conn);
 void nats_announce_forget(struct nats_conn *conn);
+/* Makes room to announce all stand-ins of the move to every core. False: out of memory. */
+bool nats_announce_reserve(struct nats_core *home, const struct nats_move *move);
+/* Sends the announcements off: every other core switches with them. */
+void nats_announce_move(struct nats_core *home, struct nats_move *move);
 void nats_announce_deinit(struct nats_core *home);
 
+/* reload.c: it has come from a core that had not heard of the newest configuration. */
+void nats_reload_catch_up(struct nats_conn *conn);
+
 /* lame.c */
+/* The same about the end that is near. */
+void nats_lame_catch_up(struct nats_conn *conn);
 void nats_lame_free(struct nats *nats);
 
 /* parcel.c */
@@ -220,4 +240,14 @@ void nats_lame_free(struct nats *nats);
 bool nats_parcel_add(struct nats_core *home, uint32_t to, const struct nats_message *message,
                      struct slice group);
 void nats_parcel_flush(struct nats_core *home);
+/* The core that the message being delivered was sent on. */
+uint32_t nats_parcel_from(const struct nats_core *home);
+/* The message is kept: for whoever sent it, it is on its way until _unpark, which gets what this
+ * returns. */
+struct nats_parcel *nats_parcel_park(struct nats_core *home, const struct nats_message *message);
+void nats_parcel_unpark(struct nats_core *home, struct nats_parcel *parcel,
+                        const struct nats_message *message);
+/* To some member of the group, wherever one is. */
+void nats_parcel_regroup(struct nats_core *home, const struct nats_message *message,
+                         struct slice group);
 void nats_parcel_deinit(struct nats_core *home);

@@ -6,7 +6,7 @@
 // written once and shared.
 #include <stdlib.h>
 
-#include "nats/conn.h"
+#include "nats/move.h"
 
 /* One message being delivered, and the text that the last subscriber got. */
 struct delivery {
@@ -14,6 +14,7 @@ struct delivery {
     struct nats_message *message;
     const struct nats_sub *sub; /* whose text this is; NULL: nobody's */
     bool has_headers;
+    bool is_last;            /* no other member of the group takes it */
     size_t head_size;        /* of the line in home->head; 0: it is in shared */
     struct buf_range shared; /* line and small payload; buf NULL: the payload is large */
 };
@@ -171,7 +172,7 @@ static bool is_denied(const struct nats_sub *sub, const struct nats_message *mes
            (also.size > 0 && !security_permissions_deliver(user->permissions, also, queue));
 }
 
-static bool deliver_to(struct delivery *delivery, struct nats_sub *sub)
+static bool give(struct delivery *delivery, struct nats_sub *sub)
 {
     struct nats_message *message = delivery->message;
     struct nats_conn *taker = sub->conn;
@@ -206,6 +207,15 @@ static bool deliver_to(struct delivery *delivery, struct nats_sub *sub)
     return true;
 }
 
+static inline bool deliver_to(struct delivery *delivery, struct nats_sub *sub)
+{
+    if (!sub->conn->move)
+        return give(delivery, sub);
+    enum nats_move_fate fate =
+        nats_move_meet(delivery->home, sub, delivery->message, delivery->is_last);
+    return fate == NATS_MOVE_DELIVER ? give(delivery, sub) : fate == NATS_MOVE_PARKED;
+}
+
 static void count_out(struct nats_core *home, const struct nats_message *message, size_t count)
 {
     metric_add(&home->counters.out_messages, count);
@@ -223,18 +233,37 @@ size_t nats_deliver_plain(struct nats_core *home, struct nats_message *message,
     return count;
 }
 
+static bool deliver_to_some(struct delivery *delivery, const struct interest_group *group,
+                            uint32_t index)
+{
+    for (uint32_t i = 0; i < group->member_count; i++) {
+        struct interest_sub *member = group->members[(index + i) % group->member_count];
+        if (!deliver_to(delivery, CONTAINER_OF(member, struct nats_sub, interest)))
+            continue;
+        count_out(delivery->home, delivery->message, 1);
+        return true;
+    }
+    return false;
+}
+
 bool nats_deliver_group(struct nats_core *home, struct nats_message *message,
                         const struct interest_group *group, uint32_t index)
 {
     struct delivery delivery = {.home = home, .message = message};
-    for (uint32_t i = 0; i < group->member_count; i++) {
-        struct interest_sub *member = group->members[(index + i) % group->member_count];
-        if (!deliver_to(&delivery, CONTAINER_OF(member, struct nats_sub, interest)))
-            continue;
-        count_out(home, message, 1);
-        return true;
-    }
-    return false;
+    return deliver_to_some(&delivery, group, index);
+}
+
+bool nats_deliver_group_last(struct nats_core *home, struct nats_message *message,
+                             const struct interest_group *group)
+{
+    struct delivery delivery = {.home = home, .message = message, .is_last = true};
+    return deliver_to_some(&delivery, group, 0);
+}
+
+bool nats_deliver_one(struct nats_core *home, struct nats_message *message, struct nats_sub *sub)
+{
+    struct delivery delivery = {.home = home, .message = message};
+    return deliver_to(&delivery, sub);
 }
 
 void nats_deliver_deinit(struct nats_core *home)

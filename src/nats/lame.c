@@ -22,19 +22,26 @@ struct order {
     uint64_t count; /* connections to close; 0: only tell them */
 };
 
+void nats_lame_catch_up(struct nats_conn *conn)
+{
+    if (!conn->home->is_lame || conn->knows_lame || !nats_conn_is_open(conn))
+        return;
+    conn->knows_lame = true;
+    if (conn->connect.protocol >= 1 && conn->is_connected)
+        nats_info_send(conn, false);
+}
+
 static void order_arrives(struct core *core, struct core_message *message)
 {
     struct order *order = CONTAINER_OF(message, struct order, message);
     struct nats_core *home = nats_state_of(core);
     uint64_t left = order->count;
-    bool is_news = !home->is_lame;
     home->is_lame = true;
     list_for_each_safe (node, following, &home->conns) {
         struct nats_conn *conn = LIST_ENTRY(node, struct nats_conn, node);
         if (!nats_conn_is_open(conn))
             continue;
-        if (is_news && conn->connect.protocol >= 1 && conn->is_connected)
-            nats_info_send(conn, false);
+        nats_lame_catch_up(conn);
         if (left > 0) {
             left--;
             nats_conn_end(conn, NATS_REASON_SERVER_SHUTDOWN);

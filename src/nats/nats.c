@@ -6,6 +6,7 @@
 
 #include "nats/bound.h"
 #include "nats/closed.h"
+#include "nats/move.h"
 #include "nats/view_live.h"
 
 static bool core_open(struct nats *nats, struct core *core)
@@ -28,6 +29,8 @@ static bool core_open(struct nats *nats, struct core *core)
     home->announcements = calloc(count, sizeof(*home->announcements));
     home->parcels = calloc(count, sizeof(*home->parcels));
     list_init(&home->conns);
+    list_init(&home->arrivals);
+    list_init(&home->switched);
     list_init(&home->readers);
     core_task_init(&home->announce_task, nats_announce_run);
     core_task_init(&home->view_task, nats_view_live_recheck_run);
@@ -46,6 +49,7 @@ static void core_close(struct nats_core *home)
 {
     if (!home->nats)
         return;
+    nats_move_close(home);
     nats_deliver_deinit(home);
     nats_parcel_deinit(home);
     nats_announce_deinit(home);

@@ -5,6 +5,7 @@
 // sends the parcel home, where it is used again. A publisher with many parcels out waits.
 #include <stdlib.h>
 
+#include "nats/move.h"
 #include "nats/view.h"
 
 struct parcel_entry {
@@ -19,6 +20,7 @@ struct nats_parcel {
     struct nats_source *source;  /* NULL: no reader */
     uint32_t home;
     uint32_t count;
+    uint32_t parked; /* of its messages, for connections that are on their way here */
     bool met_full;
     struct parcel_entry entries[NATS_PARCEL_ENTRIES];
 };
@@ -35,7 +37,7 @@ static bool deliver_to_group(struct nats_core *home, struct parcel_entry *entry,
                            broker_interest_pick_local(group, core_random(home->core))))
         return true;
     if (group->remote_count == 0 || message->hops == NATS_HOPS_MAX)
-        return false;
+        return nats_deliver_group_last(home, message, group);
     message->hops++;
     uint32_t to = group->remotes[core_random(home->core) % group->remote_count].core;
     return nats_parcel_add(home, to, message, entry->group);
@@ -59,15 +61,23 @@ static void deliver_entry(struct nats_core *home, struct parcel_entry *entry)
         nats_subs_remove_finished(home);
 }
 
-static void publisher_goes_on(struct nats_conn *publisher, const struct nats_parcel *parcel)
+static void publisher_goes_on(struct nats_conn *publisher, bool met_full)
 {
     publisher->parcels_out--;
-    if (parcel->met_full && publisher->conn)
+    if (met_full && publisher->conn)
         nats_stall_begin(publisher, NULL);
     if (publisher->parcels_out <= NATS_PARCELS_OUT_MAX / 2 && publisher->conn)
         nats_conn_go_on(publisher, NATS_WAIT_PARCELS);
+    if (publisher->parcels_out == 0 && publisher->conn)
+        nats_move_try(publisher);
     if (!publisher->conn)
         nats_conn_unref(publisher);
+}
+
+static void source_goes_on(struct nats_source *source, bool met_full)
+{
+    source->parcels_out--;
+    source->met_full |= met_full;
 }
 
 static void parcel_returns(struct core *core, struct core_message *message)
@@ -76,11 +86,9 @@ static void parcel_returns(struct core *core, struct core_message *message)
     struct nats_core *home = nats_state_of(core);
     struct nats_conn *publisher = parcel->publisher;
     if (publisher)
-        publisher_goes_on(publisher, parcel);
-    if (parcel->source) {
-        parcel->source->parcels_out--;
-        parcel->source->met_full |= parcel->met_full;
-    }
+        publisher_goes_on(publisher, parcel->met_full);
+    if (parcel->source)
+        source_goes_on(parcel->source, parcel->met_full);
     if (home->parcels_free_count == NATS_PARCELS_FREE_MAX) {
         free(parcel);
         return;
@@ -90,10 +98,17 @@ static void parcel_returns(struct core *core, struct core_message *message)
     home->parcels_free_count++;
 }
 
+static void parcel_send_back(struct nats_core *home, struct nats_parcel *parcel)
+{
+    parcel->message.run = parcel_returns;
+    core_send(home->core, parcel->home, &parcel->message);
+}
+
 static void parcel_arrives(struct core *core, struct core_message *message)
 {
     struct nats_parcel *parcel = CONTAINER_OF(message, struct nats_parcel, message);
     struct nats_core *home = nats_state_of(core);
+    home->parcel_now = parcel;
     for (uint32_t i = 0; i < parcel->count; i++) {
         struct parcel_entry *entry = &parcel->entries[i];
         deliver_entry(home, entry);
@@ -101,10 +116,50 @@ static void parcel_arrives(struct core *core, struct core_message *message)
         buf_unref(entry->message.payload.buf);
         free((void *)(uintptr_t)entry->group.data);
     }
+    home->parcel_now = NULL;
     if (home->parcels_open > 0)
         nats_parcel_flush(home);
-    message->run = parcel_returns;
-    core_send(core, parcel->home, message);
+    if (parcel->parked == 0)
+        parcel_send_back(home, parcel);
+}
+
+uint32_t nats_parcel_from(const struct nats_core *home)
+{
+    return home->parcel_now ? home->parcel_now->home : core_id(home->core);
+}
+
+struct nats_parcel *nats_parcel_park(struct nats_core *home, const struct nats_message *message)
+{
+    if (home->parcel_now)
+        home->parcel_now->parked++;
+    else if (message->publisher)
+        message->publisher->parcels_out++;
+    else if (message->source)
+        message->source->parcels_out++;
+    return home->parcel_now;
+}
+
+void nats_parcel_unpark(struct nats_core *home, struct nats_parcel *parcel,
+                        const struct nats_message *message)
+{
+    if (!parcel && message->publisher)
+        publisher_goes_on(message->publisher, message->met_full);
+    else if (!parcel && message->source)
+        source_goes_on(message->source, message->met_full);
+    if (!parcel)
+        return;
+    parcel->met_full |= message->met_full;
+    if (--parcel->parked == 0)
+        parcel_send_back(home, parcel);
+}
+
+void nats_parcel_regroup(struct nats_core *home, const struct nats_message *message,
+                         struct slice group)
+{
+    struct parcel_entry entry = {.message = *message, .group = group};
+    entry.message.publisher = NULL;
+    entry.message.source = NULL;
+    deliver_entry(home, &entry);
 }
 
 static struct nats_parcel *parcel_new(struct nats_core *home, const struct nats_message *message)
@@ -124,6 +179,7 @@ static struct nats_parcel *parcel_new(struct nats_core *home, const struct nats_
     parcel->publisher = publisher;
     parcel->source = message->source;
     parcel->count = 0;
+    parcel->parked = 0;
     parcel->met_full = false;
     if (publisher)
         publisher->parcels_out++;

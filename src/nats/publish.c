@@ -67,7 +67,7 @@ static bool publish_to_group(struct nats_core *home, struct nats_message *messag
     if (nats_deliver_group(home, message, group, choice.index))
         return true;
     if (group->remote_count == 0)
-        return false;
+        return nats_deliver_group_last(home, message, group);
     uint32_t to = group->remotes[core_random(home->core) % group->remote_count].core;
     return nats_parcel_add(home, to, message, group->name);
 }

@@ -54,11 +54,23 @@ static void change_arrives(struct core *core, struct core_message *message)
 {
     struct change *change = CONTAINER_OF(message, struct change, message);
     struct nats_core *home = nats_state_of(core);
-    list_for_each_safe (node, following, &home->conns)
-        conn_change(LIST_ENTRY(node, struct nats_conn, node), change->config);
     nats_config_unref(home->config);
     home->config = change->config;
+    home->config_serial++;
+    list_for_each_safe (node, following, &home->conns)
+        nats_reload_catch_up(LIST_ENTRY(node, struct nats_conn, node));
     free(change);
+}
+
+/* All cores get the same changes in the same order; one that moved may have met this one already.
+ */
+void nats_reload_catch_up(struct nats_conn *conn)
+{
+    const struct nats_core *home = conn->home;
+    if (conn->config_serial >= home->config_serial)
+        return;
+    conn->config_serial = home->config_serial;
+    conn_change(conn, home->config);
 }
 
 enum err nats_reload(struct nats *nats, struct nats_config *config)

@@ -78,6 +78,9 @@ struct nats_core {
     struct list bounds;              /* struct nats_bound */
     struct list readers;             /* struct nats_reader that live here */
     struct list conns;               /* struct nats_conn.node */
+    struct list arrivals;            /* struct nats_move: connections that come here */
+    struct list switched;            /* struct nats_move_switched */
+    uint64_t config_serial;          /* of config */
     bool is_lame;
 
     struct buf *fill; /* text that several connections get */
@@ -93,7 +96,8 @@ struct nats_core {
     struct nats_announcement **announcements; /* for each core, not sent yet */
     struct core_task announce_task;
 
-    struct nats_parcel **parcels; /* for each core, being filled */
+    struct nats_parcel *parcel_now; /* its messages are being delivered; NULL: one from here */
+    struct nats_parcel **parcels;   /* for each core, being filled */
     unsigned parcels_open;
     struct nats_parcel *parcels_free;
     unsigned parcels_free_count;

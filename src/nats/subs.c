@@ -4,6 +4,7 @@
 
 #include "base/subject.h"
 #include "nats/bound.h"
+#include "nats/move.h"
 #include "nats/view_live.h"
 
 /* Queue groups of this name are the server's own. */
@@ -36,7 +37,7 @@ static struct nats_sub *sub_new(struct nats_conn *conn, const struct wire_nats_r
     return sub;
 }
 
-static void sub_free(struct nats_sub *sub)
+void nats_subs_free(struct nats_sub *sub)
 {
     struct budget *budget = reactor_budget(core_reactor(sub->conn->home->core));
     budget_release(budget, sizeof(*sub) + sub->sid_size + sub->interest.subject.size +
@@ -55,11 +56,13 @@ static void sub_remove(struct nats_sub *sub)
     struct nats_conn *conn = sub->conn;
     if (is_fed(conn->home, sub->interest.subject))
         nats_view_live_recheck(conn->home);
-    broker_interest_remove(nats_view_interest(conn->home, sub->interest.subject), &sub->interest);
     (void)map_remove(&conn->subs, nats_conn_sid(sub));
     metric_add(&conn->home->counters.subscriptions, (uint64_t)-1);
     conn->is_unsynced |= conn->home->listener_count > 0;
-    sub_free(sub);
+    if (nats_move_keep_ghost(sub))
+        return;
+    broker_interest_remove(nats_view_interest(conn->home, sub->interest.subject), &sub->interest);
+    nats_subs_free(sub);
 }
 
 /* ERR_EXISTS: the sid is taken, and the first one stays. */
@@ -71,14 +74,14 @@ static enum err sub_insert(struct nats_conn *conn, const struct wire_nats_reques
     if (!sub)
         return ERR_NO_MEMORY;
     if (!map_put(&conn->subs, nats_conn_sid(sub), sub, NULL)) {
-        sub_free(sub);
+        nats_subs_free(sub);
         return ERR_NO_MEMORY;
     }
     enum err err =
         broker_interest_add(nats_view_interest(conn->home, request->subject), &sub->interest);
     if (err) {
         (void)map_remove(&conn->subs, nats_conn_sid(sub));
-        sub_free(sub);
+        nats_subs_free(sub);
         return err;
     }
     metric_add(&conn->home->counters.subscriptions, 1);

@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "broker/binding.h"
+#include "nats/move.h"
 #include "nats/view.h"
 #include "nats/view_message.h"
 
@@ -175,10 +176,12 @@ static void conn_hold_for(struct nats_conn *conn)
 static void conn_release_for(struct nats_conn *conn)
 {
     conn->appends_out--;
-    if (conn->conn)
-        conn_release(conn->conn);
-    else
+    if (!conn->conn) {
         nats_conn_unref(conn);
+        return;
+    }
+    conn_release(conn->conn);
+    nats_move_try(conn);
 }
 
 static void append_answer(struct nats_view_append *append, const char *words)
