@@ -33,7 +33,8 @@ static void a_version_from_the_future_gets_the_oldest_body(void **state)
     peer_send_bytes(p, slice_make(frame, sizeof(frame)));
     PEER_RECV(p, API_VERSIONS, api_versions, 0, 77, &response);
     assert_int_equal(response.error_code, KAFKA_UNSUPPORTED_VERSION);
-    assert_true(response.api_keys_count >= 10);
+    assert_int_equal(response.api_keys_count, 1);
+    assert_int_equal(response.api_keys[0].api_key, KAFKA_API_API_VERSIONS);
     p->correlation_id = 0; /* and the connection lives on */
     struct kafka_api_versions_request request = {0};
     PEER_ASK(p, API_VERSIONS, api_versions, 0, &request, &response);
