@@ -190,7 +190,7 @@ static void append_done(struct store_append *store)
     enum err err = store->result == ERR_DUPLICATE ? ERR_OK : store->result;
     append->base_offset = store->base_offset;
     append->log_start = store_log_start(partition->log);
-    if (store->append_time && store->result == ERR_OK)
+    if ((store->append_time && store->result == ERR_OK) || store->result == ERR_DUPLICATE)
         append->append_time_ms = store->header.max_timestamp_ms;
     broker_call_finish(core, &append->call, err);
     broker_partition_pending_done(core, partition);

@@ -183,7 +183,8 @@ struct broker_append {
     int64_t verify_end;  /* kept between ERR_UNVERIFIED and the call with is_verified: a marker of
                             the producer since then makes it ERR_UNVERIFIED again (KIP-890) */
     int64_t base_offset; /* out */
-    int64_t append_time_ms; /* out: -1 unless the topic uses LogAppendTime */
+    int64_t append_time_ms; /* out: -1 unless the topic uses LogAppendTime, or the batch was there:
+                               then its time */
     int64_t log_start;      /* out */
     int32_t error_record;   /* out: index in the batch of the record that broke a rule, or -1 */
     /* the broker's */

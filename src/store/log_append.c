@@ -108,7 +108,8 @@ static enum err check_batch(struct store_log *log, struct store_append *append,
     const struct batch_header *header = &append->header;
     enum err err = producers_check(&log->producers, header, out_original);
     bool is_transactional = header->attributes & BATCH_TRANSACTIONAL;
-    bool is_settled = err != ERR_OK && err != ERR_SEQUENCE;
+    /* One that is there already may be of a transaction that is over: its producer must hear so. */
+    bool is_settled = err != ERR_OK && err != ERR_SEQUENCE && err != ERR_DUPLICATE;
     if (is_settled || header->producer_id < 0 || (!log->transactions && !is_transactional))
         return err;
     /* Before its sequence: the batches before it may be on their way to be verified. */
@@ -313,6 +314,7 @@ enum err store_log_append(struct store_log *log, struct store_append *append)
     err = check(log, append, &marker, &is_marker, &original);
     if (err == ERR_DUPLICATE) {
         append->base_offset = original.base_offset;
+        append->header.max_timestamp_ms = original.timestamp_ms;
         append->end_offset = original.last_offset + 1;
         list_push_back(&log->duplicates, &append->node);
         log_mark_finished(log);

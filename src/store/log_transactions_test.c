@@ -74,9 +74,13 @@ static void only_what_is_verified_begins_a_transaction(void **state)
     assert_int_equal(offer(f, &data, &late), ERR_UNVERIFIED);
     assert_int_equal(offer(f, &data, &late), ERR_OK); /* verified once more */
     assert_int_equal(store_log_stable(f->logs[0]), 4);
-    /* a batch that is there already needs no verification */
+    /* a batch that is there already as well: its transaction may be over */
     late.append.is_verified = false;
+    assert_int_equal(offer(f, &data, &late), ERR_OK); /* it is not */
+    assert_int_equal(late.err, ERR_DUPLICATE);
     assert_int_equal(offer(f, &commit, &other), ERR_OK);
+    assert_int_equal(offer(f, &data, &late), ERR_UNVERIFIED);
+    late.append.is_verified = true;
     assert_int_equal(offer(f, &data, &late), ERR_OK);
     assert_int_equal(late.err, ERR_DUPLICATE);
     log_fixture_free(f);

@@ -120,7 +120,7 @@ struct store_append {
                             producer was since verify_end */
     bool marker_strict;  /* a marker's epoch must be above that of the transaction it ends */
     int64_t verify_end;  /* out, with ERR_UNVERIFIED: the log's end then */
-    int64_t base_offset; /* out: also for a duplicate (then the original's) */
+    int64_t base_offset; /* out: also for a duplicate (then the original's, as header's times) */
     enum err result;     /* out: OK or ERR_DUPLICATE (durable as well), or why it failed */
     void (*done)(struct store_append *append); /* on the log's core, when durable or failed */
     /* the store's */
