@@ -86,6 +86,7 @@ struct store_log *log_make(struct store *store, struct store_log_key key)
     uint64_t seed;
     store->os->ops->random(store->os, &seed, sizeof(seed));
     producers_init(&log->producers, seed);
+    log->producers.budget = log_budget(log);
     holes_init(&log->holes);
     enum err err = store->is_claimed ? ERR_OK : checkpoint_load(log);
     if (err != ERR_OK) {

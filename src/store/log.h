@@ -34,6 +34,7 @@
 #define LOG_EXTENT_BATCH_MAX    64u   /* batches of one extent */
 #define LOG_ENTRY_KEEP_MAX      4096u /* free entries that a core keeps */
 #define LOG_PATH_SIZE           4096u
+#define LOG_PRODUCER_SILENT_MS  300000
 #define LOG_SEGMENT_SIZE_MAX    0x7fffffffu
 #define LOG_RESERVE_SIZE_MIN    (256u << 10) /* smaller segments reserve nothing */
 #define LOG_RESERVE_SIZE_MAX    (16u << 20)  /* ahead of what is written */

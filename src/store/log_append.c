@@ -124,6 +124,18 @@ static enum err check_batch(struct store_log *log, struct store_append *append,
     return ERR_UNVERIFIED;
 }
 
+/* Is there memory for one more producer? When it is short those go who were silent for longer than
+ * clients try again. */
+static enum err check_room(struct store_log *log, const struct batch_header *header)
+{
+    enum err err = producers_check_room(&log->producers, header->producer_id);
+    if (err == ERR_OK)
+        return err;
+    producers_expire(&log->producers, log->transactions,
+                     core_wall_ms(log->home->core) - LOG_PRODUCER_SILENT_MS);
+    return producers_check_room(&log->producers, header->producer_id);
+}
+
 static enum err check_marker(const struct store_log *log, const struct store_append *append,
                              const struct transactions_marker *marker)
 {
@@ -296,7 +308,9 @@ static enum err check(struct store_log *log, struct store_append *append,
     *out_is_marker = err == ERR_OK;
     if (err == ERR_OK)
         return check_marker(log, append, marker);
-    return err == ERR_NOT_FOUND ? check_batch(log, append, out_original) : err;
+    if (err == ERR_NOT_FOUND)
+        err = check_batch(log, append, out_original);
+    return err == ERR_OK ? check_room(log, &append->header) : err;
 }
 
 enum err store_log_append(struct store_log *log, struct store_append *append)

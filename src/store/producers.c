@@ -16,10 +16,14 @@
 #define PRODUCERS_ENTRY_SIZE       19
 #define PRODUCERS_BATCH_SIZE       32
 
+/* What is charged: with its place in the map. */
+#define PRODUCERS_COST (sizeof(struct producers_entry) + 64)
+
 void producers_init(struct producers *producers, uint64_t seed)
 {
     map_init(&producers->by_id, seed);
     list_init(&producers->by_use);
+    producers->budget = NULL;
 }
 
 static void producers_forget(struct producers *producers, struct producers_entry *entry)
@@ -27,6 +31,8 @@ static void producers_forget(struct producers *producers, struct producers_entry
     map_remove_u64(&producers->by_id, (uint64_t)entry->producer_id);
     list_remove(&entry->node);
     free(entry);
+    if (producers->budget)
+        budget_release(producers->budget, PRODUCERS_COST);
 }
 
 void producers_deinit(struct producers *producers)
@@ -87,14 +93,32 @@ static struct producers_entry *producers_new(struct producers *producers, int64_
     if (!entry)
         return NULL;
     entry->producer_id = producer_id;
-    entry->marker_offset = -1;
+    entry->marker_offset = entry->epoch_offset = -1;
     entry->coordinator_epoch = -1;
     list_init(&entry->node);
     if (!map_put_u64(&producers->by_id, (uint64_t)producer_id, entry, NULL)) {
         free(entry);
         return NULL;
     }
+    if (producers->budget) /* what was accepted must be known, in replay too */
+        budget_charge_always(producers->budget, PRODUCERS_COST);
     return entry;
+}
+
+enum err producers_check_room(const struct producers *producers, int64_t producer_id)
+{
+    if (!producers->budget || producer_id < 0 || producers_find(producers, producer_id))
+        return ERR_OK;
+    return budget_permille(producers->budget) >= 1000 ? ERR_BUSY : ERR_OK;
+}
+
+/* The newest batch before those that are to come. */
+static void producers_leave(struct producers_entry *entry, const struct producers_batch *batch)
+{
+    entry->has_left = batch != NULL;
+    entry->left_epoch = entry->epoch;
+    if (batch)
+        entry->left = *batch;
 }
 
 /* The entry of the batch's producer, as of its epoch; NULL: out of memory. */
@@ -107,12 +131,15 @@ static struct producers_entry *producers_use(struct producers *producers,
         if (!entry)
             return NULL;
         entry->epoch = header->producer_epoch;
+        entry->epoch_offset = header->base_offset;
     }
     list_remove(&entry->node);
     list_push_back(&producers->by_use, &entry->node);
     entry->last_use_ms = now_ms;
     if (entry->epoch != header->producer_epoch) {
+        producers_leave(entry, entry->batch_count ? &entry->batches[entry->batch_count - 1] : NULL);
         entry->epoch = header->producer_epoch;
+        entry->epoch_offset = header->base_offset;
         entry->batch_count = 0;
     }
     return entry;
@@ -157,6 +184,7 @@ enum err producers_add(struct producers *producers, const struct batch_header *h
     if (!producers_has_sequence(header))
         return ERR_OK;
     if (entry->batch_count == PRODUCERS_BATCH_COUNT) {
+        producers_leave(entry, &entry->batches[0]);
         memmove(entry->batches, entry->batches + 1,
                 sizeof(entry->batches) - sizeof(*entry->batches));
         entry->batch_count--;
@@ -183,16 +211,33 @@ void producers_expire(struct producers *producers, const struct transactions *tr
     }
 }
 
+/* As it was before offset; false: that is not known. */
+static bool producers_go_back(struct producers_entry *entry, int64_t offset)
+{
+    bool had_batches = entry->batch_count > 0;
+    if (entry->marker_offset >= offset)
+        entry->marker_offset = -1;
+    while (entry->batch_count && entry->batches[entry->batch_count - 1].last_offset >= offset)
+        entry->batch_count--;
+    bool has_epoch = entry->epoch_offset < offset;
+    bool is_left_its = entry->has_left && entry->left_epoch == entry->epoch;
+    if (entry->batch_count > 0 || (has_epoch && !is_left_its))
+        return true;
+    if (!entry->has_left || entry->left.last_offset >= offset || has_epoch != is_left_its)
+        return !had_batches;
+    entry->epoch_offset = has_epoch ? entry->epoch_offset : -1;
+    entry->epoch = entry->left_epoch;
+    entry->batches[0] = entry->left;
+    entry->batch_count = 1;
+    entry->has_left = false;
+    return true;
+}
+
 void producers_truncate(struct producers *producers, int64_t offset)
 {
     list_for_each_safe (node, following, &producers->by_use) {
         struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
-        if (entry->marker_offset >= offset)
-            entry->marker_offset = -1;
-        bool had_batches = entry->batch_count > 0;
-        while (entry->batch_count && entry->batches[entry->batch_count - 1].last_offset >= offset)
-            entry->batch_count--;
-        if (entry->batch_count == 0 && had_batches)
+        if (!producers_go_back(entry, offset))
             producers_forget(producers, entry);
     }
 }
@@ -211,24 +256,22 @@ static void producers_batch_encode(const struct producers_batch *batch, struct t
 enum err producers_encode(const struct producers *producers, int64_t offset_limit, struct text *out)
 {
     list_for_each (node, &producers->by_use) {
-        const struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
-        unsigned count = entry->batch_count;
-        while (count && entry->batches[count - 1].last_offset >= offset_limit)
-            count--;
-        if (count == 0 && entry->batch_count > 0)
+        struct producers_entry entry = *LIST_ENTRY(node, struct producers_entry, node);
+        if (!producers_go_back(&entry, offset_limit))
             continue; /* nothing of it is durable yet */
         uint8_t bytes[PRODUCERS_ENTRY_SIZE];
-        le64_put(bytes, (uint64_t)entry->producer_id);
-        le64_put(bytes + 8, (uint64_t)entry->last_use_ms);
-        le16_put(bytes + 16, (uint16_t)entry->epoch);
-        bool has_coordinator = entry->coordinator_epoch >= 0;
-        bytes[18] = (uint8_t)(count | (has_coordinator ? PRODUCERS_HAS_COORDINATOR : 0));
+        le64_put(bytes, (uint64_t)entry.producer_id);
+        le64_put(bytes + 8, (uint64_t)entry.last_use_ms);
+        le16_put(bytes + 16, (uint16_t)entry.epoch);
+        bool has_coordinator = entry.coordinator_epoch >= 0;
+        bytes[18] =
+            (uint8_t)(entry.batch_count | (has_coordinator ? PRODUCERS_HAS_COORDINATOR : 0));
         text_add(out, slice_make(bytes, sizeof(bytes)));
-        le32_put(bytes, (uint32_t)entry->coordinator_epoch);
+        le32_put(bytes, (uint32_t)entry.coordinator_epoch);
         if (has_coordinator)
             text_add(out, slice_make(bytes, PRODUCERS_COORDINATOR_SIZE));
-        for (unsigned i = 0; i < count; i++)
-            producers_batch_encode(&entry->batches[i], out);
+        for (unsigned i = 0; i < entry.batch_count; i++)
+            producers_batch_encode(&entry.batches[i], out);
     }
     return out->failed ? ERR_NO_MEMORY : ERR_OK;
 }

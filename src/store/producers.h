@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/budget.h"
 #include "base/map.h"
 #include "store/store.h"
 
@@ -24,12 +25,17 @@ struct producers_entry {
     int16_t epoch;
     uint8_t batch_count;
     struct producers_batch batches[PRODUCERS_BATCH_COUNT]; /* oldest first */
+    int64_t epoch_offset;                                  /* where this epoch began */
+    bool has_left;      /* the batch before those above, of this epoch or another: what */
+    int16_t left_epoch; /* counts again when they are not there after all */
+    struct producers_batch left;
 };
 
 /* Pure state; belongs to its log. */
 struct producers {
     struct map by_id;
     struct list by_use;
+    struct budget *budget; /* what they take is charged; NULL: nobody counts */
 };
 
 void producers_init(struct producers *producers, uint64_t seed);
@@ -41,6 +47,8 @@ void producers_deinit(struct producers *producers);
 NODISCARD enum err producers_check(const struct producers *producers,
                                    const struct batch_header *header,
                                    struct producers_batch *out_batch);
+/* May one more producer be known? ERR_BUSY: the budget is used up. */
+NODISCARD enum err producers_check_room(const struct producers *producers, int64_t producer_id);
 /* May a transaction marker be appended? Its producer's epoch may be the same or newer: ERR_FENCED;
  * so may the coordinator's: ERR_COORDINATOR_FENCED. */
 NODISCARD enum err producers_check_marker(const struct producers *producers,
@@ -59,7 +67,8 @@ int64_t producers_marker_offset(const struct producers *producers, int64_t produ
 struct transactions;
 void producers_expire(struct producers *producers, const struct transactions *transactions,
                       int64_t before_ms);
-/* Forgets batches at and after offset (truncation). */
+/* Forgets batches at and after offset: what is known is as it was before, or the producer unknown.
+ */
 void producers_truncate(struct producers *producers, int64_t offset);
 /* Snapshot of everything below offset_limit: bytes appended to a growing text; and back. */
 struct text;

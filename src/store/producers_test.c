@@ -180,6 +180,77 @@ static void test_snapshot_holds_only_what_is_durable(void **state)
     producers_deinit(&producers);
 }
 
+/* What is known is as it was before, by going back or by a restart. */
+static void go_back(struct producers *producers, int64_t offset, bool by_restart)
+{
+    struct text text;
+    text_init(&text);
+    if (by_restart) {
+        assert_int_equal(producers_encode(producers, offset, &text), ERR_OK);
+        producers_deinit(producers);
+        producers_init(producers, 1);
+        assert_int_equal(producers_decode(producers, text_slice(&text), 1), ERR_OK);
+    }
+    producers_truncate(producers, offset);
+    text_deinit(&text);
+}
+
+static void test_what_is_not_there_after_all_leaves_what_was_known(void **state)
+{
+    struct producers_batch batch;
+    struct producers producers;
+    for (int by_restart = 0; by_restart < 2; by_restart++) {
+        for (int known = 1; known <= 6; known++) { /* five batches and more are on their way */
+            producers_init(&producers, 1);
+            for (int i = 0; i < known + 5; i++)
+                assert_int_equal(offer(&producers, header_of(7, 0, i, 1, i), 1), ERR_OK);
+            go_back(&producers, known, by_restart);
+            struct batch_header last = header_of(7, 0, known - 1, 1, known);
+            assert_int_equal(producers_check(&producers, &last, &batch), ERR_DUPLICATE);
+            assert_int_equal(offer(&producers, header_of(7, 0, known + 1, 1, 9), 1), ERR_SEQUENCE);
+            assert_int_equal(offer(&producers, header_of(7, 0, known, 1, 9), 1), ERR_OK);
+            producers_deinit(&producers);
+        }
+        producers_init(&producers, 1); /* a newer epoch was */
+        assert_int_equal(offer(&producers, header_of(7, 3, 0, 2, 0), 1), ERR_OK);
+        assert_int_equal(offer(&producers, header_of(7, 4, 0, 1, 2), 1), ERR_OK);
+        go_back(&producers, 2, by_restart);
+        assert_int_equal(offer(&producers, header_of(7, 2, 0, 1, 2), 1), ERR_FENCED);
+        assert_int_equal(offer(&producers, header_of(7, 3, 3, 1, 2), 1), ERR_SEQUENCE);
+        assert_int_equal(offer(&producers, header_of(7, 3, 2, 1, 2), 1), ERR_OK);
+        producers_deinit(&producers);
+        producers_init(&producers, 1); /* the first batch of an epoch that a marker began */
+        assert_int_equal(offer(&producers, header_of(7, 3, 0, 1, 0), 1), ERR_OK);
+        assert_int_equal(mark(&producers, header_of(7, 4, -1, 1, 1), 0), ERR_OK);
+        assert_int_equal(offer(&producers, header_of(7, 4, 0, 1, 2), 1), ERR_OK);
+        go_back(&producers, 2, by_restart);
+        assert_int_equal(offer(&producers, header_of(7, 3, 1, 1, 2), 1), ERR_FENCED);
+        assert_int_equal(offer(&producers, header_of(7, 4, 1, 1, 2), 1), ERR_SEQUENCE);
+        assert_int_equal(offer(&producers, header_of(7, 4, 0, 1, 2), 1), ERR_OK);
+        producers_deinit(&producers);
+    }
+}
+
+static void test_they_are_charged(void **state)
+{
+    struct budget budget;
+    struct producers producers;
+    budget_init(&budget, 10000);
+    producers_init(&producers, 1);
+    producers.budget = &budget;
+    int64_t id = 0;
+    while (producers_check_room(&producers, id) == ERR_OK) {
+        assert_int_equal(offer(&producers, header_of(id, 0, 0, 1, id), 1), ERR_OK);
+        assert_true(++id < 100);
+    }
+    assert_int_equal(producers_check_room(&producers, id - 1), ERR_OK); /* it is known */
+    assert_true(budget_used(&budget) >= (size_t)id * sizeof(struct producers_entry));
+    producers_truncate(&producers, id - 1);
+    assert_int_equal(producers_check_room(&producers, id), ERR_OK);
+    producers_deinit(&producers);
+    assert_int_equal(budget_used(&budget), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +262,8 @@ int main(void)
         cmocka_unit_test(test_markers_fence_and_begin_sequences_anew),
         cmocka_unit_test(test_an_open_transaction_keeps_its_producer),
         cmocka_unit_test(test_snapshot_holds_only_what_is_durable),
+        cmocka_unit_test(test_what_is_not_there_after_all_leaves_what_was_known),
+        cmocka_unit_test(test_they_are_charged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
