@@ -115,26 +115,26 @@ enum err broker_group_share_begin(struct group_share *group, const struct group_
     return err;
 }
 
-static bool is_one_of(const struct uuid *topic_id, const struct uuid *topic_ids, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (uuid_equal(topic_id, &topic_ids[i]))
-            return true;
-    return false;
-}
-
-enum err broker_group_share_forget(struct group_share *group, const struct uuid *topic_ids,
-                                   size_t count)
+/* Keeps the partitions of the topics that stay; is_gone is asked once for each topic. */
+static enum err parts_keep(struct group_share *group,
+                           bool (*is_gone)(struct group_share *group, const struct uuid *topic_id,
+                                           const struct share_topics *topics),
+                           const struct share_topics *topics)
 {
     struct group_parts left;
     size_t room = group->parts.count;
     enum err err = broker_group_parts_room(group->env->budget, room, &left);
     if (err)
         return err;
-    for (size_t i = 0; i < group->parts.count; i++)
-        if (!is_one_of(&group->parts.items[i].topic, topic_ids, count))
-            left.items[left.count++] = group->parts.items[i];
-    if (left.count < group->parts.count) {
+    bool goes = false;
+    for (size_t i = 0; i < room; i++) {
+        const struct group_part *part = &group->parts.items[i];
+        if (i == 0 || !uuid_equal(&part->topic, &part[-1].topic))
+            goes = is_gone(group, &part->topic, topics);
+        if (!goes)
+            left.items[left.count++] = *part;
+    }
+    if (left.count < room) {
         err = broker_group_parts_set(group->env->budget, &group->parts, &left);
         if (!err)
             broker_group_share_record_parts(group);
@@ -143,22 +143,58 @@ enum err broker_group_share_forget(struct group_share *group, const struct uuid 
     return err;
 }
 
-/* Topics that are no more. */
-static enum err parts_tidy(struct group_share *group)
+static int topic_order(const void *a, const void *b)
+{
+    return memcmp(((const struct uuid *)a)->bytes, ((const struct uuid *)b)->bytes,
+                  sizeof(struct uuid));
+}
+
+void broker_group_share_topics_sort(struct share_topics *topics)
+{
+    if (topics->count > 1)
+        qsort(topics->ids, topics->count, sizeof(*topics->ids), topic_order);
+}
+
+bool broker_group_share_topics_have(const struct share_topics *topics, const struct uuid *topic_id)
+{
+    return topics->count > 0 &&
+           bsearch(topic_id, topics->ids, topics->count, sizeof(*topics->ids), topic_order);
+}
+
+static bool is_named(struct group_share *group, const struct uuid *topic_id,
+                     const struct share_topics *topics)
+{
+    return broker_group_share_topics_have(topics, topic_id);
+}
+
+enum err broker_group_share_forget(struct group_share *group, const struct share_topics *topics)
+{
+    return parts_keep(group, is_named, topics);
+}
+
+static bool is_deleted(struct group_share *group, const struct uuid *topic_id,
+                       const struct share_topics *topics)
 {
     struct consumer_topic topic;
-    for (size_t i = 0; i < group->parts.count;) {
-        struct uuid id = group->parts.items[i].topic;
-        if (!group->env->topic_with_id(group->env, &id, &topic)) {
-            enum err err = broker_group_share_forget(group, &id, 1);
-            if (err)
-                return err;
-            continue;
-        }
-        while (i < group->parts.count && uuid_equal(&group->parts.items[i].topic, &id))
-            i++;
+    return !group->env->topic_with_id(group->env, topic_id, &topic);
+}
+
+enum err broker_group_share_tidy(struct group_share *group)
+{
+    return parts_keep(group, is_deleted, NULL);
+}
+
+bool broker_group_share_has_topic(const struct group_share *group, const struct uuid *topic_id)
+{
+    size_t low = 0, high = group->parts.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (topic_order(&group->parts.items[middle].topic, topic_id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return ERR_OK;
+    return low < group->parts.count && uuid_equal(&group->parts.items[low].topic, topic_id);
 }
 
 /* --- who is in --- */
@@ -286,7 +322,7 @@ static enum err topics_look(struct group_share *group, bool *is_bumped)
     if (!err && group->hash != before)
         *is_bumped = true;
     if (!err)
-        err = parts_tidy(group);
+        err = broker_group_share_tidy(group);
     if (!err)
         group->topics_seen = generation;
     return err;

@@ -25,6 +25,12 @@ struct group_share_terms {
     int32_t size_max;
 };
 
+/* Sorted. */
+struct share_topics {
+    struct uuid *ids;
+    size_t count;
+};
+
 struct group_share_member {
     struct list node; /* in order of arrival */
     /* each a block of its own; null where not said */
@@ -80,9 +86,15 @@ bool broker_group_share_has(const struct group_share *group, const struct uuid *
 /* More partitions that it begins to read. */
 NODISCARD enum err broker_group_share_begin(struct group_share *group,
                                             const struct group_part *parts, size_t count);
+/* Any of the topic. */
+bool broker_group_share_has_topic(const struct group_share *group, const struct uuid *topic_id);
 /* Forgets those of the topics. */
 NODISCARD enum err broker_group_share_forget(struct group_share *group,
-                                             const struct uuid *topic_ids, size_t count);
+                                             const struct share_topics *topics);
+/* Forgets those of topics that are no more. */
+NODISCARD enum err broker_group_share_tidy(struct group_share *group);
+void broker_group_share_topics_sort(struct share_topics *topics);
+bool broker_group_share_topics_have(const struct share_topics *topics, const struct uuid *topic_id);
 
 /* --- group_share_target.c --- */
 /* Of the topics that members read and that are there. */

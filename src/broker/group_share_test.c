@@ -271,7 +271,11 @@ static void partitions_are_begun_and_forgotten(void **state)
     assert_int_equal(model.share.parts.count, 5);
     assert_true(broker_group_share_has(&model.share, &topics[1].id, 1));
     assert_false(broker_group_share_has(&model.share, &topics[1].id, 2));
-    assert_int_equal(broker_group_share_forget(&model.share, &topics[1].id, 1), ERR_OK);
+    struct uuid id = topics[1].id;
+    const struct share_topics second = {.ids = &id, .count = 1};
+    assert_true(broker_group_share_has_topic(&model.share, &id));
+    assert_int_equal(broker_group_share_forget(&model.share, &second), ERR_OK);
+    assert_false(broker_group_share_has_topic(&model.share, &id));
     assert_int_equal(model.share.parts.count, 3);
     const struct group_part again = {.topic = topics[1].id, .index = 1};
     assert_int_equal(broker_group_share_begin(&model.share, &again, 1), ERR_OK);

@@ -133,6 +133,8 @@ struct share_change {
     void (*then)(struct share_change *change);
     enum err err;
     size_t pending;
+    struct share_topics topics; /* forgotten; own block */
+    size_t size;                /* charged */
     size_t wait_count;
     struct share_wait waits[];
 };
@@ -140,11 +142,17 @@ struct share_change {
 static struct share_change *change_new(struct core *core, struct broker_call *call,
                                        struct slice group_id, size_t parts)
 {
-    struct share_change *change = calloc(1, sizeof(*change) + parts * sizeof(*change->waits));
+    struct budget *budget = broker_of(core)->shares->budget;
+    size_t size = sizeof(struct share_change) + parts * sizeof(struct share_wait);
+    bool is_charged = budget_charge(budget, size);
+    struct share_change *change = is_charged ? calloc(1, size) : NULL;
     if (!change) {
+        if (is_charged)
+            budget_release(budget, size);
         broker_call_finish(core, call, ERR_NO_MEMORY);
         return NULL;
     }
+    change->size = size;
     change->core = core;
     change->call = call;
     change->group_id = group_id;
@@ -162,6 +170,8 @@ static void change_step(struct share_change *change, enum err err)
         broker_call_finish(change->core, change->call, change->err);
     else
         change->then(change);
+    budget_release(broker_of(change->core)->shares->budget, change->size);
+    free(change->topics.ids);
     free(change);
 }
 
@@ -275,32 +285,16 @@ void broker_share_starts_set(struct core *core, struct share_start_call *alter)
 
 static void forget_then(struct share_change *change)
 {
-    const struct share_forget *forget = CONTAINER_OF(change->call, struct share_forget, call);
     struct group_entry *entry;
     enum err err = group_look(change->core, change->call, change->group_id, &entry);
-    if (!entry) {
+    if (!err && entry)
+        change_answer(change, entry, broker_group_share_forget(entry->share, &change->topics));
+    else
         broker_call_finish(change->core, change->call, err);
-        return;
-    }
-    struct uuid *ids = reallocarray(NULL, forget->topic_count + 1, sizeof(*ids));
-    for (size_t i = 0; i < forget->topic_count && ids; i++)
-        ids[i] = forget->topics[i].id;
-    err = ids ? broker_group_share_forget(entry->share, ids, forget->topic_count) : ERR_NO_MEMORY;
-    free(ids);
-    change_answer(change, entry, err);
 }
 
-static bool is_forgotten(const struct share_forget *forget, const struct uuid *topic_id)
-{
-    for (size_t i = 0; i < forget->topic_count; i++)
-        if (uuid_equal(&forget->topics[i].id, topic_id))
-            return true;
-    return false;
-}
-
-/* The cursors whose state goes; forget NULL: all. */
-static void erase(struct share_change *change, struct share_group *group,
-                  const struct share_forget *forget)
+/* The cursors whose state goes: of the change's topics, or all. */
+static void erase(struct share_change *change, struct share_group *group)
 {
     if (!group)
         return;
@@ -308,7 +302,9 @@ static void erase(struct share_change *change, struct share_group *group,
         struct share_cursor *cursor = LIST_ENTRY(node, struct share_cursor, node);
         bool is_begun = cursor->is_ready || cursor->is_starting || cursor->is_writing ||
                         cursor->durable.size > 0;
-        if (is_begun && (!forget || is_forgotten(forget, &cursor->part.topic)))
+        bool is_meant = !change->topics.ids ||
+                        broker_group_share_topics_have(&change->topics, &cursor->part.topic);
+        if (is_begun && is_meant)
             change_reset(change, cursor, -1);
     }
 }
@@ -334,20 +330,27 @@ static void forget_serve(struct core *core, struct broker_call *broker_call)
         broker_call_finish(core, broker_call, err);
         return;
     }
-    const struct group_parts *parts = &entry->share->parts;
+    struct uuid *ids = reallocarray(NULL, forget->topic_count + 1, sizeof(*ids));
+    if (!ids) {
+        broker_call_finish(core, broker_call, ERR_NO_MEMORY);
+        return;
+    }
     for (size_t i = 0; i < forget->topic_count; i++) {
-        forget->topics[i].was_there = false;
-        for (size_t j = 0; j < parts->count && !forget->topics[i].was_there; j++)
-            forget->topics[i].was_there = uuid_equal(&parts->items[j].topic, &forget->topics[i].id);
+        ids[i] = forget->topics[i].id;
+        forget->topics[i].was_there = broker_group_share_has_topic(entry->share, &ids[i]);
     }
     struct share_group *group =
         broker_share_coordinator_group(broker_of(core)->shares, forget->group_id, false);
     struct share_change *change =
         change_new(core, broker_call, forget->group_id, cursor_count(group));
-    if (!change)
+    if (!change) {
+        free(ids);
         return;
+    }
     change->then = forget_then;
-    erase(change, group, forget);
+    change->topics = (struct share_topics){ids, forget->topic_count};
+    broker_group_share_topics_sort(&change->topics);
+    erase(change, group);
     change_step(change, ERR_OK);
 }
 
@@ -391,6 +394,6 @@ void broker_share_admin_delete(struct core *core, struct group_delete *call)
     if (!change)
         return;
     change->then = delete_then;
-    erase(change, group, NULL);
+    erase(change, group);
     change_step(change, ERR_OK);
 }

@@ -144,12 +144,12 @@ static bool sweep_group(struct shares *shares, struct share_group *group)
         broker_share_cursor_reset(cursor, -1);
         broker_share_cursor_write(cursor, NULL);
         broker_share_cursor_wake(cursor);
-        if (entry && entry->share &&
-            broker_group_share_forget(entry->share, &cursor->part.topic, 1) != ERR_OK)
-            entry->share->is_broken = true;
     }
-    if (is_found && entry)
-        broker_group_turn_end(entry);
+    if (!is_found || !entry || !entry->share)
+        return is_found;
+    if (broker_group_share_tidy(entry->share))
+        entry->share->is_broken = true;
+    broker_group_turn_end(entry);
     return is_found;
 }
 

@@ -51,7 +51,8 @@ class Member:
               renew=False, min_bytes=1, split=None):
         body = flex.string(self.group) + flex.string(self.name) + struct.pack(
             ">iiiiiibb", self.epoch if epoch is None else epoch, wait_ms, min_bytes, 1 << 20, count,
-            count if split is None else split, int(exact), int(renew)) + self._topics(partitions, acks) + flex.array([]) + flex.TAGS
+            count if split is None else split, int(exact), int(renew))
+        body += self._topics(partitions, acks) + flex.array([]) + flex.TAGS
         reader = self.client.ask(FETCH, 2, body)
         throttle_ms = reader.take("i")
         answer = {"code": reader.take("h"), "message": reader.text(), "lock_ms": reader.take("i"),
