@@ -130,6 +130,28 @@ static void sync_of_a_waking_log_fails(void **state)
     log_fixture_free(f);
 }
 
+/* Retention removes files on one helper while another looks at the folder. */
+static void a_segment_goes_while_its_log_wakes(void **state)
+{
+    struct log_fixture *f = log_fixture_new(1);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    for (unsigned i = 0; i < 10; i++) {
+        struct log_fixture_batch batch = {.count = 1, .size = 3000, .seed = i + 1};
+        log_fixture_put(f, 0, &batch);
+    }
+    log_fixture_drain(f);
+    log_fixture_close(f);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    struct os_fake_fault fault = {
+        .kind = OS_FAKE_STAT, .path_part = "/00000000000000000000.log", .error = ENOENT};
+    os_fake_fault_add(f->fake, &fault);
+    struct log_fixture_read read;
+    assert_int_equal(log_fixture_read(f, 0, 9, 1, &read), ERR_OK);
+    free(read.bytes);
+    assert_int_equal(store_log_state(f->logs[0]), ERR_OK);
+    log_fixture_free(f);
+}
+
 #define MANY (LOG_CHECKPOINT_PARALLEL + 100)
 
 /* Logs enough that not all checkpoints begin at once, with one batch each. */
@@ -260,6 +282,7 @@ int main(void)
         cmocka_unit_test(one_sync_for_many),
         cmocka_unit_test(sync_fails),
         cmocka_unit_test(sync_of_a_waking_log_fails),
+        cmocka_unit_test(a_segment_goes_while_its_log_wakes),
         cmocka_unit_test(drain_without_time),
         cmocka_unit_test(space_ahead),
         cmocka_unit_test(space_for_what_waits),

@@ -84,6 +84,8 @@ static enum err files_list(struct log_write *write)
             continue;
         }
         error = os->ops->stat(os, path, &stat);
+        if (error == -ENOENT) /* what was below the log's start when it closed is being removed */
+            continue;
         if (error < 0)
             return err_from_errno(-error);
         found.size = stat.size_bytes;
