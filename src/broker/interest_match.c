@@ -46,8 +46,14 @@ enum err broker_interest_match(struct interest *interest, struct slice subject,
 {
     *out = &EMPTY;
     interest->stats.matches++;
+    struct interest_box *box = broker_interest_cache_again(interest, subject);
+    if (box) {
+        interest->stats.cache_hits++;
+        *out = &box->match;
+        return ERR_OK;
+    }
     uint64_t hash = broker_interest_cache_hash(interest, subject);
-    struct interest_box *box = broker_interest_cache_get(interest, hash, subject);
+    box = broker_interest_cache_get(interest, hash, subject);
     if (box) {
         interest->stats.cache_hits++;
         *out = &box->match;

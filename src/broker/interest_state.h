@@ -93,6 +93,7 @@ struct interest_slot {
  * wildcard allows. An entry is good while the sum of its three generations is what it was. */
 struct interest_cache {
     struct interest_slot *slots;
+    struct interest_slot *last; /* what was asked for last: often it is asked for again */
     uint32_t *door;
     uint64_t *firsts;
     uint64_t *seconds;
@@ -180,6 +181,8 @@ uint64_t broker_interest_cache_hash(const struct interest *interest, struct slic
 /* The good entry of the subject, or NULL. */
 struct interest_box *broker_interest_cache_get(struct interest *interest, uint64_t hash,
                                                struct slice subject);
+/* The same, where the subject is the one that _get found last. */
+struct interest_box *broker_interest_cache_again(struct interest *interest, struct slice subject);
 /* Where to put a match of size bytes: a slot whose box has the room, or NULL when it shall not be
  * cached (or memory is short). The slot is good only after _fill. */
 struct interest_slot *broker_interest_cache_admit(struct interest *interest, uint64_t hash,

@@ -138,16 +138,19 @@ void nats_publish_handle(struct nats_conn *conn, const struct wire_nats_request 
         nats_view_publish_handle(conn, request, buf);
         return;
     }
-    struct nats_message message = {
-        .publisher = conn,
-        .subject = request->subject,
-        .reply = request->reply,
-        .size_text = request->size_text,
-        .header_text = request->header_text,
-        .header_size = request->header_size,
-        .payload = {buf, (uint32_t)(request->payload.data - buf->data),
-                    (uint32_t)request->payload.size},
-    };
+    struct nats_message message; /* every field is set: clearing it first is what would cost most */
+    message.publisher = conn;
+    message.source = NULL;
+    message.subject = request->subject;
+    message.reply = request->reply;
+    message.size_text = request->size_text;
+    message.header_text = request->header_text;
+    message.header_size = request->header_size;
+    message.also_size = 0;
+    message.payload = (struct buf_range){buf, (uint32_t)(request->payload.data - buf->data),
+                                         (uint32_t)request->payload.size};
+    message.met_full = false;
+    message.hops = 0;
     struct nats_bound *bound = NULL;
     bool is_taken = nats_publish_spread(conn->home, &message, &bound);
     if (bound)

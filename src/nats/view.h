@@ -15,8 +15,10 @@ enum nats_view_limit {
 /* The subject lies below the view's prefix: no ordinary message has it. */
 static inline bool nats_view_has(const struct nats_core *home, struct slice subject)
 {
-    const struct nats *nats = home->nats;
-    return nats->view_prefix.data && broker_subject_is_view(nats->view_prefix, subject);
+    struct slice prefix = home->nats->view_prefix;
+    /* Most have another first letter: that is asked first. */
+    return prefix.data && subject.size > prefix.size && subject.data[0] == prefix.data[0] &&
+           broker_subject_is_view(prefix, subject);
 }
 
 /* Where the subscriptions that match the subject, or have this filter, are kept. */
