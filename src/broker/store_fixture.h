@@ -324,7 +324,9 @@ int64_t store_log_stable(const struct store_log *log)
 
 void store_log_producer_each(const struct store_log *log, store_producer_fn fn, void *arg)
 {
-    list_for_each (node, &log->producers.by_use) {
+    if (!log->producers.known)
+        return;
+    list_for_each (node, &log->producers.known->by_use) {
         const struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
         const struct transactions_open *open =
             transactions_find(log->transactions, entry->producer_id);

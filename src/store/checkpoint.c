@@ -20,7 +20,9 @@ struct log_publish {
     struct catalogue_change change;
     struct store_log *log;
     struct text value;
-    unsigned core; /* the log's home */
+    uint64_t lsn;         /* of the state that it speaks of, */
+    int64_t segment_base; /* whose last segment this is */
+    unsigned core;        /* the log's home */
     enum err err;
     uint8_t key[CHECKPOINT_KEY_SIZE];
 };
@@ -134,8 +136,8 @@ void checkpoint_cut(struct store_log *log)
         return;
     }
     publish->log = log;
-    log->cut = (struct log_cut){log->place.segment_base, log->lsn_committed, log->tail.committed,
-                                log->start};
+    publish->lsn = log->lsn_committed;
+    publish->segment_base = log->place.segment_base;
     log->carry = (log->place.size & (LOG_BLOCK_SIZE - 1)) != 0;
     log->checkpoint_state = LOG_CP_WRITE;
     tail_write_start(log, true);
@@ -218,10 +220,10 @@ static void publish_back(struct core *core, struct core_message *message)
     enum err err = publish->err;
     log->home->job_count--;
     if (err == ERR_OK) {
-        log->lsn_checkpoint = log->cut.lsn;
-        log->checkpoint_base = log->cut.segment_base;
+        log->lsn_checkpoint = publish->lsn;
+        log->checkpoint_base = publish->segment_base;
         log->is_checkpoint_forced = false;
-        log_pieces_release(log, log->cut.lsn);
+        log_pieces_release(log, publish->lsn);
         log_retain_unlink(log);
     }
     finish(log, err);

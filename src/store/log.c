@@ -58,12 +58,6 @@ static enum err checkpoint_load(struct store_log *log)
     enum err err = log_checkpoint_read(log, value);
     if (err != ERR_OK || log->place.segment_base < 0)
         return err;
-    struct segment *segment = segment_add(log, log->place.segment_base);
-    if (!segment)
-        return ERR_NO_MEMORY;
-    segment->size = segment->index_from = log->place.size;
-    segment->first_ms = log->place.first_ms;
-    segment->is_named = log->place.size > 0; /* an empty one has no file yet */
     log->carry = (log->place.size & (LOG_BLOCK_SIZE - 1)) != 0;
     log->checkpoint_base = log->place.segment_base;
     return ERR_OK;
@@ -74,6 +68,7 @@ struct store_log *log_make(struct store *store, struct store_log_key key)
     struct store_log *log = calloc(1, sizeof(*log));
     if (!log)
         return NULL;
+    budget_charge_always(reactor_budget(store->options.reactor), sizeof(*log));
     log->store = store;
     log->key = key;
     log->place.segment_base = -1;
@@ -83,9 +78,7 @@ struct store_log *log_make(struct store *store, struct store_log_key key)
     lists_init(log);
     tail_init(&log->tail);
     epochs_init(&log->epochs);
-    uint64_t seed;
-    store->os->ops->random(store->os, &seed, sizeof(seed));
-    producers_init(&log->producers, seed);
+    producers_init(&log->producers, store->seed);
     log->producers.budget = log_budget(log);
     holes_init(&log->holes);
     enum err err = store->is_claimed ? ERR_OK : checkpoint_load(log);
@@ -145,6 +138,7 @@ void log_destroy(struct store_log *log)
     free(log->pieces);
     free(log->restores);
     free(log->block);
+    budget_release(log_budget(log), sizeof(*log));
     free(log);
 }
 
@@ -367,7 +361,9 @@ int32_t store_log_epoch_at(const struct store_log *log, int64_t offset)
 void store_log_producer_each(const struct store_log *log, store_producer_fn fn, void *arg)
 {
     log_decode((struct store_log *)log);
-    list_for_each (node, &((struct store_log *)log)->producers.by_use) {
+    if (!log->producers.known)
+        return;
+    list_for_each (node, &log->producers.known->by_use) {
         const struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
         const struct producers_batch *last =
             entry->batch_count ? &entry->batches[entry->batch_count - 1] : NULL;

@@ -150,14 +150,6 @@ enum log_state { LOG_CLOSED, LOG_WAKING, LOG_OPEN };
 /* QUEUED: waits for its turn; CUT: at the next flush with nothing in flight. */
 enum log_checkpoint_state { LOG_CP_NONE, LOG_CP_QUEUED, LOG_CP_CUT, LOG_CP_WRITE, LOG_CP_PUBLISH };
 
-/* The state that a checkpoint being made speaks of. */
-struct log_cut {
-    int64_t segment_base;
-    uint64_t lsn;
-    uint64_t number;
-    int64_t start;
-};
-
 struct log_core;
 struct compact_run;
 struct read_spans;
@@ -241,7 +233,6 @@ struct store_log {
     struct list reads;   /* store_read that wait for the log to wake */
     struct list lookups; /* find_job, likewise */
     struct list jobs;    /* read_job */
-    struct store_lookup retain_lookup;
     /* compaction */
     struct compact_run *compact; /* under way */
     int64_t clean_end;           /* all below has been compacted once */
@@ -260,7 +251,6 @@ struct store_log {
     struct list all_node;
     struct list turn_node;
     unsigned unlink_count;
-    struct log_cut cut;
     struct log_publish *publish;
     void *quiet_arg;
 };
@@ -339,6 +329,7 @@ struct store {
     char *dir;
     int lock_fd;
     struct catalogue *catalogue;
+    uint64_t seed;      /* of maps */
     struct map found;   /* recovered logs nobody has claimed yet */
     struct map claimed; /* the others, until store_logs_claimed */
     struct log_core *cores;
@@ -453,6 +444,8 @@ struct segment *segment_find(const struct store_log *log, int64_t base);
 /* The one that may hold offset: greatest base <= offset, or the first. */
 struct segment *segment_at(const struct store_log *log, int64_t offset);
 struct segment *segment_add(struct store_log *log, int64_t base);
+/* The segment of log->place is there; a closed log has none. ERR_NO_MEMORY. */
+NODISCARD enum err segment_place(struct store_log *log);
 void segment_remove(struct store_log *log, struct segment *segment);
 void segment_path(const struct store_log *log, int64_t base, const char *suffix, char *out);
 struct segment_file *segment_file_new(struct os *os, int fd);

@@ -229,11 +229,19 @@ static void retained(void *arg, enum err err)
 
 static void check(struct store_log *log, bool may_index);
 
+struct retain_look {
+    struct store_lookup lookup;
+    struct store_log *log;
+};
+
 static void indexed(struct store_lookup *lookup)
 {
-    struct store_log *log = CONTAINER_OF(lookup, struct store_log, retain_lookup);
+    struct retain_look *look = CONTAINER_OF(lookup, struct retain_look, lookup);
+    struct store_log *log = look->log;
+    bool is_found = lookup->result == ERR_OK;
+    free(look);
     log->is_retaining = false;
-    if (lookup->result == ERR_OK && log->home)
+    if (is_found && log->home)
         check(log, false);
     if (log->home)
         log_wake_undo(log);
@@ -256,9 +264,13 @@ static void check(struct store_log *log, bool may_index)
                  log_name(&log->key).text, (long long)start);
         store_log_start_set(log, start, retained, log);
     } else if (is_blind && may_index) {
+        struct retain_look *look = calloc(1, sizeof(*look));
+        if (!look)
+            return; /* at its next turn */
         log->is_retaining = true;
-        log->retain_lookup = (struct store_lookup){.done = indexed};
-        store_log_find_max_time(log, &log->retain_lookup);
+        look->log = log;
+        look->lookup.done = indexed;
+        store_log_find_max_time(log, &look->lookup);
     }
 }
 

@@ -50,7 +50,7 @@ static void unused_logs_close(void **state)
     round_pass(f);
     round_pass(f);
     assert_int_equal(log->state, LOG_CLOSED);
-    assert_int_equal(log->segment_count, 1);
+    assert_int_equal(log->segment_count, 0);
     assert_null(log->tail.batches);
     assert_null(log->block);
     assert_int_equal(home->open_count, 0);

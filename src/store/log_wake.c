@@ -313,7 +313,8 @@ void log_wake(struct store_log *log)
     if (log->state != LOG_CLOSED || log->err != ERR_OK || log->write)
         return;
     log_decode(log);
-    struct log_write *write = tail_write_new(log);
+    /* room for its segment's part in the job comes with it */
+    struct log_write *write = segment_place(log) == ERR_OK ? tail_write_new(log) : NULL;
     if (!write || !block_make(log)) {
         if (write)
             tail_write_free(write);
@@ -349,7 +350,8 @@ void log_wake(struct store_log *log)
 static bool is_at_rest(const struct store_log *log)
 {
     return log->state == LOG_OPEN && log->err == ERR_OK && log_is_quiet(log) && !log->is_failing &&
-           !log->is_moving && !log->is_deleted && !log->is_retaining && log->piece_count == 0;
+           !log->is_moving && !log->is_deleted && !log->is_retaining && log->piece_count == 0 &&
+           log->next.segment_base == log->place.segment_base;
 }
 
 /* As after a start. */
@@ -360,15 +362,8 @@ static void rest(struct store_log *log)
     if (log->segment_count == 1 && log->oldest_ms < log->place.first_ms)
         log->oldest_ms = log->place.first_ms; /* its greatest timestamp is not less */
     compact_plan_note(log);
-    while (log->segment_count > 0 && log->segments[0]->base < log->place.segment_base)
+    while (log->segment_count > 0)
         segment_remove(log, log->segments[0]);
-    for (uint32_t i = 0; i < log->segment_count; i++) {
-        struct segment *segment = log->segments[i];
-        index_deinit(&segment->index);
-        index_init(&segment->index);
-        segment->index_from = segment->size;
-    }
-    segment_close_all(log);
     log->state = LOG_CLOSED;
     log->is_listed = false;
     log->is_new = false;

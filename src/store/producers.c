@@ -21,30 +21,40 @@
 
 void producers_init(struct producers *producers, uint64_t seed)
 {
-    map_init(&producers->by_id, seed);
-    list_init(&producers->by_use);
-    producers->budget = NULL;
+    *producers = (struct producers){.seed = seed};
 }
 
 static void producers_forget(struct producers *producers, struct producers_entry *entry)
 {
-    map_remove_u64(&producers->by_id, (uint64_t)entry->producer_id);
+    map_remove_u64(&producers->known->by_id, (uint64_t)entry->producer_id);
     list_remove(&entry->node);
     free(entry);
     if (producers->budget)
         budget_release(producers->budget, PRODUCERS_COST);
 }
 
+/* Nobody is left: nor is what they were found by. */
+static void producers_trim(struct producers *producers)
+{
+    if (!producers->known || producers->known->by_id.count > 0)
+        return;
+    map_deinit(&producers->known->by_id);
+    free(producers->known);
+    producers->known = NULL;
+}
+
 void producers_deinit(struct producers *producers)
 {
-    list_for_each_safe (node, following, &producers->by_use)
+    if (!producers->known)
+        return;
+    list_for_each_safe (node, following, &producers->known->by_use)
         producers_forget(producers, LIST_ENTRY(node, struct producers_entry, node));
-    map_deinit(&producers->by_id);
+    producers_trim(producers);
 }
 
 static struct producers_entry *producers_find(const struct producers *producers, int64_t id)
 {
-    return map_get_u64(&producers->by_id, (uint64_t)id);
+    return producers->known ? map_get_u64(&producers->known->by_id, (uint64_t)id) : NULL;
 }
 
 /* Sequences run from 0 to INT32_MAX and start again at 0. */
@@ -87,16 +97,28 @@ enum err producers_check(const struct producers *producers, const struct batch_h
     return header->base_sequence == producers_sequence_plus(newest, 1) ? ERR_OK : ERR_SEQUENCE;
 }
 
+static bool producers_make(struct producers *producers)
+{
+    if (producers->known)
+        return true;
+    producers->known = malloc(sizeof(*producers->known));
+    if (!producers->known)
+        return false;
+    map_init(&producers->known->by_id, producers->seed);
+    list_init(&producers->known->by_use);
+    return true;
+}
+
 static struct producers_entry *producers_new(struct producers *producers, int64_t producer_id)
 {
-    struct producers_entry *entry = calloc(1, sizeof(*entry));
+    struct producers_entry *entry = producers_make(producers) ? calloc(1, sizeof(*entry)) : NULL;
     if (!entry)
         return NULL;
     entry->producer_id = producer_id;
     entry->marker_offset = entry->epoch_offset = -1;
     entry->coordinator_epoch = -1;
     list_init(&entry->node);
-    if (!map_put_u64(&producers->by_id, (uint64_t)producer_id, entry, NULL)) {
+    if (!map_put_u64(&producers->known->by_id, (uint64_t)producer_id, entry, NULL)) {
         free(entry);
         return NULL;
     }
@@ -134,7 +156,7 @@ static struct producers_entry *producers_use(struct producers *producers,
         entry->epoch_offset = header->base_offset;
     }
     list_remove(&entry->node);
-    list_push_back(&producers->by_use, &entry->node);
+    list_push_back(&producers->known->by_use, &entry->node);
     entry->last_use_ms = now_ms;
     if (entry->epoch != header->producer_epoch) {
         producers_leave(entry, entry->batch_count ? &entry->batches[entry->batch_count - 1] : NULL);
@@ -202,13 +224,16 @@ enum err producers_add(struct producers *producers, const struct batch_header *h
 void producers_expire(struct producers *producers, const struct transactions *transactions,
                       int64_t before_ms)
 {
-    list_for_each_safe (node, following, &producers->by_use) {
+    if (!producers->known)
+        return;
+    list_for_each_safe (node, following, &producers->known->by_use) {
         struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
         if (entry->last_use_ms >= before_ms)
             break;
         if (!transactions_find(transactions, entry->producer_id))
             producers_forget(producers, entry);
     }
+    producers_trim(producers);
 }
 
 /* As it was before offset; false: that is not known. */
@@ -235,11 +260,14 @@ static bool producers_go_back(struct producers_entry *entry, int64_t offset)
 
 void producers_truncate(struct producers *producers, int64_t offset)
 {
-    list_for_each_safe (node, following, &producers->by_use) {
+    if (!producers->known)
+        return;
+    list_for_each_safe (node, following, &producers->known->by_use) {
         struct producers_entry *entry = LIST_ENTRY(node, struct producers_entry, node);
         if (!producers_go_back(entry, offset))
             producers_forget(producers, entry);
     }
+    producers_trim(producers);
 }
 
 static void producers_batch_encode(const struct producers_batch *batch, struct text *out)
@@ -255,7 +283,9 @@ static void producers_batch_encode(const struct producers_batch *batch, struct t
 
 enum err producers_encode(const struct producers *producers, int64_t offset_limit, struct text *out)
 {
-    list_for_each (node, &producers->by_use) {
+    if (!producers->known)
+        return ERR_OK;
+    list_for_each (node, &producers->known->by_use) {
         struct producers_entry entry = *LIST_ENTRY(node, struct producers_entry, node);
         if (!producers_go_back(&entry, offset_limit))
             continue; /* nothing of it is durable yet */
@@ -302,7 +332,7 @@ enum err producers_decode(struct producers *producers, struct slice bytes, int64
         struct producers_entry *entry = producers_new(producers, producer_id);
         if (!entry)
             return ERR_NO_MEMORY;
-        list_push_back(&producers->by_use, &entry->node);
+        list_push_back(&producers->known->by_use, &entry->node);
         /* A clock that went back must not keep it for ever. */
         entry->last_use_ms = MIN((int64_t)le64_get(bytes.data + 8), now_ms);
         entry->epoch = (int16_t)le16_get(bytes.data + 16);

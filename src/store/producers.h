@@ -31,11 +31,16 @@ struct producers_entry {
     struct producers_batch left;
 };
 
+struct producers_known {
+    struct map by_id;
+    struct list by_use; /* producers_entry */
+};
+
 /* Pure state; belongs to its log. */
 struct producers {
-    struct map by_id;
-    struct list by_use;
-    struct budget *budget; /* what they take is charged; NULL: nobody counts */
+    uint64_t seed;
+    struct producers_known *known; /* NULL: nobody; most logs stay so */
+    struct budget *budget;         /* what they take is charged; NULL: nobody counts */
 };
 
 void producers_init(struct producers *producers, uint64_t seed);

@@ -181,6 +181,9 @@ static enum err found_entry(void *arg, const struct journal_found *found)
     if (found->lsn <= log->lsn_committed)
         return ERR_OK;
     log_decode(log);
+    err = segment_place(log);
+    if (err != ERR_OK)
+        return err;
     struct log_head head;
     bool is_gap = found->lsn != log->lsn_committed + 1;
     if (!log_head_get(found->body, &head) || head.base_offset < log->committed)

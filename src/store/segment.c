@@ -47,6 +47,7 @@ struct segment *segment_add(struct store_log *log, int64_t base)
     struct segment *segment = calloc(1, sizeof(*segment));
     if (!segment)
         return NULL;
+    budget_charge_always(log_budget(log), sizeof(*segment));
     segment->base = base;
     index_init(&segment->index);
     list_init(&segment->open_node);
@@ -56,6 +57,20 @@ struct segment *segment_add(struct store_log *log, int64_t base)
     log->segments[at] = segment;
     log->segment_count++;
     return segment;
+}
+
+enum err segment_place(struct store_log *log)
+{
+    const struct log_place *place = &log->place;
+    if (place->segment_base < 0 || segment_find(log, place->segment_base))
+        return ERR_OK;
+    struct segment *segment = segment_add(log, place->segment_base);
+    if (!segment)
+        return ERR_NO_MEMORY;
+    segment->size = segment->index_from = place->size;
+    segment->first_ms = place->first_ms;
+    segment->is_named = place->size > 0; /* an empty one has no file yet */
+    return ERR_OK;
 }
 
 static void segment_close(struct store_log *log, struct segment *segment)
@@ -74,10 +89,16 @@ void segment_remove(struct store_log *log, struct segment *segment)
     CHECK(log->segments[at] == segment);
     segment_close(log, segment);
     index_deinit(&segment->index);
+    budget_release(log_budget(log), sizeof(*segment));
     free(segment);
     log->segment_count--;
     memmove(log->segments + at, log->segments + at + 1,
             (log->segment_count - at) * sizeof(struct segment *));
+    if (log->segment_count > 0)
+        return;
+    free(log->segments);
+    log->segments = NULL;
+    log->segment_capacity = 0;
 }
 
 void segment_path(const struct store_log *log, int64_t base, const char *suffix, char *out)

@@ -244,10 +244,9 @@ static struct store *store_make(const struct store_options *options)
     store->lock_fd = -1;
     store->core_count = reactor_core_count(options->reactor);
     list_init(&store->damages);
-    uint64_t seed;
-    store->os->ops->random(store->os, &seed, sizeof(seed));
-    map_init(&store->found, seed);
-    map_init(&store->claimed, seed);
+    store->os->ops->random(store->os, &store->seed, sizeof(store->seed));
+    map_init(&store->found, store->seed);
+    map_init(&store->claimed, store->seed);
     store->dir = strdup(options->data_dir);
     store->cores = calloc(store->core_count, sizeof(*store->cores));
     store->space = calloc(1, sizeof(*store->space));
