@@ -36,6 +36,10 @@ NODISCARD enum err broker_plan_check(const struct broker_plan *plan,
                                      struct slice view_prefix, struct broker_plan_fault *out_fault,
                                      struct diag *diag);
 
+enum broker_plan_limit {
+    BROKER_PLAN_MAKING_MAX = 64,
+};
+
 /* Memory of the caller's until done. */
 struct broker_plan_apply {
     const struct broker_plan *plan;
@@ -49,14 +53,18 @@ struct broker_plan_apply {
     /* the broker's */
     struct core *core;
     size_t next;
-    bool is_making; /* subjects that go from topic to topic are free */
+    bool is_making;   /* subjects that go from topic to topic are free */
+    bool is_changing; /* the next topic is being grown or set */
+    size_t making_count;
+    struct broker_plan_making *making; /* BROKER_PLAN_MAKING_MAX */
+    struct broker_plan_making *free;
     struct text surplus;
     struct broker_setting_change *changes;
-    struct broker_topic_create create;
     struct broker_topic_grow grow;
     struct broker_settings_alter alter;
 };
 /* Core 0, while nobody else changes topics. The whole plan is checked against what is there first,
- * then each topic is made, grown and set, unless it is as planned. What was done before an error
- * stays done. */
+ * then each topic is made, grown and set, unless it is as planned; up to BROKER_PLAN_MAKING_MAX
+ * topics are made at a time, and their facts share commits. What was done before an error stays
+ * done. */
 void broker_plan_apply(struct core *core, struct broker_plan_apply *apply);

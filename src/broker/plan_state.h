@@ -5,6 +5,14 @@
 #include "broker/owner.h"
 #include "broker/plan.h"
 
+/* A topic on its way. */
+struct broker_plan_making {
+    struct broker_topic_create create;
+    struct broker_plan_apply *apply;
+    struct broker_plan_making *next; /* while free */
+    size_t topic;                    /* of the plan */
+};
+
 /* The topic's settings as planned, over those it has (now NULL: none). ERR_INVALID with words. */
 NODISCARD enum err broker_plan_settings(const struct broker_plan_topic *topic,
                                         const struct broker_topic *now,

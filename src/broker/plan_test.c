@@ -1,5 +1,7 @@
 // Tests of plans: what is wrong is found where it is, and topics become as planned.
 // SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+
 #include "broker/binding.h"
 #include "broker/broker_fixture.h"
 #include "broker/plan.h"
@@ -178,12 +180,35 @@ static void what_does_not_fit_changes_nothing(void **state)
     fixture_free(f);
 }
 
+static void topics_of_a_long_plan_share_commits(void **state)
+{
+    enum { COUNT = 3 * BROKER_PLAN_MAKING_MAX + 5, THERE = 70 };
+    struct fixture *f = fixture_new(2);
+    struct broker_plan_topic plan[COUNT];
+    struct broker_plan_apply done;
+    char names[COUNT][8];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(names[i], sizeof(names[i]), "t%d", i);
+        plan[i] = topic_of(names[i], 1 + i % 2, NULL, 0);
+    }
+    assert_int_equal(fixture_create(f, 0, names[THERE], 1), ERR_OK);
+    plan[THERE].partition_count = 3; /* grown while others are made */
+    assert_int_equal(apply(f, plan, COUNT, &done), ERR_OK);
+    assert_int_equal(done.created_count, COUNT - 1);
+    assert_int_equal(done.changed_count, 1);
+    assert_int_equal(f->store.fact_puts_open_max, BROKER_PLAN_MAKING_MAX);
+    for (int i = 0; i < COUNT; i++)
+        assert_topic(f, names[i], i == THERE ? 3 : 1 + (uint32_t)i % 2, "");
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wrong_is_found_without_data),
         cmocka_unit_test(topics_become_as_planned),
         cmocka_unit_test(what_does_not_fit_changes_nothing),
+        cmocka_unit_test(topics_of_a_long_plan_share_commits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,8 @@ struct store {
     struct reactor *reactor;
     struct map facts;
     unsigned fact_puts;
+    unsigned fact_puts_open; /* not answered yet */
+    unsigned fact_puts_open_max;
     enum err fact_err;     /* answers puts */
     _Atomic bool is_busy;  /* appends are refused with ERR_BUSY */
     _Atomic bool is_held;  /* commits wait */
@@ -90,6 +92,7 @@ static void fixture_fact_run(struct core_work *work)
 static void fixture_fact_done(struct core *core, struct core_work *work)
 {
     struct fixture_fact_put *put = CONTAINER_OF(work, struct fixture_fact_put, work);
+    put->store->fact_puts_open--;
     put->done(put->arg, put->err);
     free(put);
 }
@@ -101,6 +104,8 @@ void store_fact_put(struct store *store, struct slice key, struct slice value, s
     *put = (struct fixture_fact_put){.store = store, .done = done, .arg = arg};
     put->err = store->fact_err;
     store->fact_puts++;
+    store->fact_puts_open++;
+    store->fact_puts_open_max = MAX(store->fact_puts_open_max, store->fact_puts_open);
     if (!put->err)
         free(map_remove(&store->facts, key));
     if (!put->err && value.data) {
