@@ -168,6 +168,8 @@ static const char *complaint(const struct server_pages *pages)
     struct core *core = reactor_core(pages->options.reactor, 0);
     if (*pages->options.draining)
         return "the server is draining";
+    if (*pages->options.starting)
+        return "the server is starting: topics of the configuration are being made";
     if (store_lacks_space(pages->options.store))
         return "the disk is full: writes are refused";
     const struct broker_topic *topic = broker_topic_after(core, SLICE_NULL);

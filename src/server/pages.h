@@ -17,6 +17,7 @@ struct server_pages_options {
     struct kafka *kafka;
     struct nats *nats;
     const bool *draining; /* clients are being sent away; core 0's */
+    const bool *starting; /* clients are not let in yet; core 0's */
     uint16_t http_port;
 };
 

@@ -10,6 +10,7 @@ struct behind {
     struct fixture *f;
     struct server_pages pages;
     bool draining;
+    bool starting;
     int status;
     char body[256];
 };

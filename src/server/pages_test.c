@@ -29,6 +29,7 @@ static void the_reason_of_being_unwell_is_told(void **state)
         .reactor = behind.f->reactor,
         .broker = behind.f->broker,
         .draining = &behind.draining,
+        .starting = &behind.starting,
     };
     server_pages_init(&behind.pages, &options);
     assert_int_equal(fixture_create(behind.f, 0, "a", 1), ERR_OK);
@@ -43,6 +44,8 @@ static void the_reason_of_being_unwell_is_told(void **state)
     atomic_store(&lacks_space, true);
     assert_health(&behind, 503, "disk is full");
     atomic_store(&lacks_space, false);
+    behind.starting = true;
+    assert_health(&behind, 503, "starting");
     behind.draining = true;
     assert_health(&behind, 503, "draining");
     fixture_free(behind.f);

@@ -317,6 +317,7 @@ static enum err open_http(struct server *server, struct diag *diag)
         .kafka = server->kafka,
         .nats = server->nats,
         .draining = &server->sending_away,
+        .starting = &server->is_waiting,
         .http_port = server_address_port(&bound),
     };
     server_pages_init(&server->pages, &pages);
@@ -362,14 +363,6 @@ static void say_ready(struct server *server)
         server_nats_say(options, server->nats_listener, server->http_listener);
 }
 
-static enum err write_files(struct server *server, struct diag *diag)
-{
-    server->has_files = true;
-    return server_nats_write_files(&server->options, server->nats_listener, diag);
-}
-
-/* --- topics of the configuration, before anybody comes in ------------------------------------- */
-
 static enum err listeners_each(struct server *server, enum err (*act)(struct listener *listener))
 {
     enum err err = ERR_OK;
@@ -380,26 +373,41 @@ static enum err listeners_each(struct server *server, enum err (*act)(struct lis
     return err;
 }
 
+/* The files that say where it listens appear when clients may come. */
+static enum err let_in(struct server *server, struct diag *diag)
+{
+    server->has_files = true;
+    enum err err = server_nats_write_files(&server->options, server->nats_listener, diag);
+    if (!err && server->is_waiting) {
+        err = listeners_each(server, listener_release);
+        if (err)
+            diag_set(diag, "cannot start: %s", err_text(err));
+    }
+    server->is_waiting = false;
+    return err;
+}
+
+/* --- topics of the configuration, before anybody comes in ------------------------------------- */
+
 static void topics_are_there(void *arg, const char *words)
 {
     struct server *server = arg;
-    server->is_waiting = false;
     if (server->draining)
         return;
-    enum err err = words ? ERR_OK : listeners_each(server, listener_release);
-    if (!words && !err) {
+    if (words)
+        diag_set(&server->failure, "%s", words);
+    else if (let_in(server, &server->failure) == ERR_OK)
         say_ready(server);
-        return;
-    }
-    diag_set(&server->failure, "%s", words ? words : err_text(err));
-    server_stop(server);
+    if (server->failure.text[0])
+        server_stop(server);
 }
 
+/* Without them clients are let in at once. */
 static enum err open_topics(struct server *server, struct diag *diag)
 {
     const struct server_settings *settings = server->options.settings;
     if (settings->plan.count == 0)
-        return ERR_OK;
+        return let_in(server, diag);
     enum err err = listeners_each(server, listener_hold);
     if (err) {
         diag_set(diag, "cannot start: %s", err_text(err));
@@ -423,8 +431,8 @@ void server_reload(struct server *server, const struct server_settings *settings
 enum err server_open(const struct server_options *options, struct server **out, struct diag *diag)
 {
     static enum err (*const steps[])(struct server *, struct diag *) = {
-        open_reactor, open_signals, open_store,  open_broker, open_kafka,
-        open_nats,    open_http,    write_files, open_topics,
+        open_reactor, open_signals, open_store, open_broker,
+        open_kafka,   open_nats,    open_http,  open_topics,
     };
     struct server *server = calloc(1, sizeof(*server));
     if (!server) {
