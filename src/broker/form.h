@@ -34,7 +34,7 @@ void broker_form_put_parts(struct form_out *w, const struct group_parts *parts);
 size_t broker_form_topic_end(const struct group_parts *parts, size_t first);
 /* One tag of a section whose count has been put. */
 void broker_form_put_tag(struct form_out *w, uint32_t tag, const void *bytes, size_t size);
-/* In a key: i16 size and bytes. */
+/* In keys and in what is not flexible: i16 size and bytes. */
 void broker_form_put_key_text(struct form_out *w, struct slice text);
 
 struct form_in {
