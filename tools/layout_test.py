@@ -50,6 +50,8 @@ class Rules(unittest.TestCase):
     def test_walls(self):
         self.fires("wall", {"src/base/x.c": HEAD + '#include "store/log.h"\n'})
         self.fires("wall", {"src/kafka/x_test.c": HEAD + '#include "store/log.h"\n'})
+        self.fires("wall", {"src/kafka/x.c": HEAD + '#include "os/fake.h"\n'})
+        self.silent({"src/kafka/x_test.c": HEAD + '#include "os/fake.h"\n'})
         self.fires("include-up", {"src/store/x.c": HEAD + '#include "../base/slice.h"\n'})
         self.fires("include-path", {"src/store/x.c": HEAD + '#include "log.h"\n'})
         self.silent({"src/store/x.c": HEAD + '#include "os/os.h"\n#include "base/slice.h"\n'})

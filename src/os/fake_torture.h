@@ -1,6 +1,7 @@
-// For tests in which the n-th allocation fails: all of them but those of the fake disk, which
-// cannot do without. The linker's --wrap of malloc, calloc, realloc and strdup sends them here.
+// For tests in which the n-th allocation fails, unless the fake disk asks, which cannot do without.
 // SPDX-License-Identifier: Apache-2.0
+//
+// The linker's --wrap of malloc, calloc, realloc and strdup sends them here.
 #pragma once
 
 #include "os/fake.h"

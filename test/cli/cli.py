@@ -61,8 +61,8 @@ class TopicsTest(command.CommandCase):
         name = self.topic_name()
         self.leat("topic", "create", name)
         self.leat("produce", name, "a")
-        done = self.leat_both("produce", name, "b", "--timeout", "2s", "-X", "security.protocol=ssl",
-                              code=command.UNREACHABLE)
+        done = self.leat_both("produce", name, "b", "--timeout", "2s", "-X",
+                              "security.protocol=ssl", code=command.UNREACHABLE)
         self.assertIn("SSL", done.err)
         sasl = ("-X", "security.protocol=sasl_plaintext", "-X", "sasl.mechanisms=PLAIN",
                 "-X", "sasl.username=u", "-X", "sasl.password=p")
