@@ -157,6 +157,7 @@ struct broker_settings_alter {
                           for broker_group_settings_alter: of the group */
     bool replace_all;
     bool validate_only;
+    bool is_misasked; /* out: with ERR_INVALID: what was asked for, not the value, is wrong */
     const struct broker_setting_change *changes;
     size_t change_count;
 };

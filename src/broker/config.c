@@ -371,6 +371,7 @@ enum err broker_config_change(struct config_layer *layer,
     }
     if (layer->dynamic_only && !rule->dynamic) {
         diag_set(diag, "%s cannot be changed while the server runs", rule->name);
+        layer->is_fixed = true;
         return ERR_INVALID;
     }
     config_set bit = (config_set)1 << (rule - layer->rules.rules);

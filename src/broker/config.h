@@ -37,6 +37,7 @@ struct config_layer {
     void *values;
     const void *effective; /* what lists are appended to where nothing is set */
     bool dynamic_only;
+    bool is_fixed; /* out: a change was of a setting that is not dynamic */
 };
 
 /* NULL when the table has no such name. */

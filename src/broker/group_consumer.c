@@ -64,15 +64,25 @@ static bool assignor_is_known(const struct consumer_env *env, struct slice name)
     return false;
 }
 
+/* Nothing, or nothing but blanks: what Java trims. */
+static bool is_blank(struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] > ' ')
+            return false;
+    return true;
+}
+
 enum err broker_group_consumer_check(const struct consumer_env *env, struct group_beat *beat)
 {
-    if (beat->member_id.size == 0 && (beat->member_id_required || beat->member_epoch != 0))
+    if (is_blank(beat->member_id) &&
+        (beat->member_id.size > 0 || beat->member_id_required || beat->member_epoch != 0))
         return refuse(beat, "MemberId can't be empty.");
-    if (beat->group_id.size == 0)
+    if (is_blank(beat->group_id))
         return refuse(beat, "GroupId can't be empty.");
-    if (beat->instance_id.data && beat->instance_id.size == 0)
+    if (beat->instance_id.data && is_blank(beat->instance_id))
         return refuse(beat, "InstanceId can't be empty.");
-    if (beat->rack_id.data && beat->rack_id.size == 0)
+    if (beat->rack_id.data && is_blank(beat->rack_id))
         return refuse(beat, "RackId can't be empty.");
     if (beat->member_epoch < CONSUMER_EPOCH_LEAVE_STATIC)
         return refuse(beat, "MemberEpoch is invalid.");

@@ -58,10 +58,6 @@ static void describe_serve(struct core *core, struct broker_call *call)
 {
     struct group_describe *out = CONTAINER_OF(call, struct group_describe, call);
     struct group_entry *entry;
-    if (out->group_id.size == 0) {
-        broker_call_finish(core, call, ERR_GROUP_ID);
-        return;
-    }
     if (enter(core, call, out->group_id, &entry) == GROUP_WAIT)
         return;
     if (entry->consumer || entry->share) {
@@ -189,10 +185,6 @@ static void delete_serve(struct core *core, struct broker_call *call)
 {
     struct group_delete *request = CONTAINER_OF(call, struct group_delete, call);
     struct group_entry *entry;
-    if (request->group_id.size == 0) {
-        broker_call_finish(core, call, ERR_GROUP_ID);
-        return;
-    }
     if (enter(core, call, request->group_id, &entry) == GROUP_WAIT)
         return;
     if (entry->consumer || entry->share) {

@@ -135,6 +135,7 @@ static enum err alter_broker_layer(struct settings_version *version,
         *set = 0;
     for (size_t i = 0; i < alter->change_count && !err; i++)
         err = broker_config_change(&layer, &alter->changes[i], &alter->call.diag);
+    alter->is_misasked = layer.is_fixed;
     if (err)
         return err;
     broker_settings_version_resolve(version);

@@ -169,6 +169,7 @@ static enum err rule_change(struct telemetry_work *work, const struct broker_set
     if (!setting_find(change->name, &setting)) {
         diag_set(diag, "Unknown client metrics configuration: %.*s",
                  (int)MIN(change->name.size, (size_t)64), (const char *)change->name.data);
+        work->alter->is_misasked = true;
         return ERR_INVALID;
     }
     if (change->op == BROKER_SETTING_DELETE || !change->value.data) {
@@ -177,8 +178,9 @@ static enum err rule_change(struct telemetry_work *work, const struct broker_set
     }
     if (setting != TELEMETRY_INTERVAL)
         return list_change(work, setting, change);
-    if (change->op != BROKER_SETTING_SET || !text_parse_i64(change->value, &number) ||
-        number < INTERVAL_MS_MIN || number > INTERVAL_MS_MAX) {
+    bool is_number = change->op == BROKER_SETTING_SET && text_parse_i64(change->value, &number);
+    if (!is_number || number < INTERVAL_MS_MIN || number > INTERVAL_MS_MAX) {
+        work->alter->is_misasked = is_number;
         diag_set(diag, "interval.ms is a number of %d to %d", INTERVAL_MS_MIN, INTERVAL_MS_MAX);
         return ERR_INVALID;
     }

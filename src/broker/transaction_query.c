@@ -2,11 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/transaction_coordinator.h"
 
-static int64_t open_since_ms(const struct transaction *transaction)
-{
-    return broker_transaction_state_is_over(transaction) ? -1 : transaction->now.start_ms;
-}
-
 static enum err describe_fill(struct transaction_describe *out,
                               const struct transaction *transaction)
 {
@@ -15,7 +10,7 @@ static enum err describe_fill(struct transaction_describe *out,
     out->of.epoch = now->epoch;
     out->state = broker_transaction_state_name(now->state);
     out->timeout_ms = now->timeout_ms;
-    out->start_ms = open_since_ms(transaction);
+    out->start_ms = transaction->now.start_ms;
     out->place_count = 0;
     out->places = arena_alloc_array(&out->arena, transaction->by_key.count, sizeof(*out->places));
     if (!out->places)
@@ -71,7 +66,7 @@ static enum err list_fill(struct transaction_list *list, const struct transactio
         struct transaction_listed *out = &list->transactions[list->count++];
         out->id = arena_copy(&list->arena, transaction->id);
         out->producer_id = transaction->now.producer_id;
-        out->start_ms = open_since_ms(transaction);
+        out->start_ms = transaction->now.start_ms;
         out->state = broker_transaction_state_name(transaction->now.state);
         if (!out->id.data)
             return ERR_NO_MEMORY;

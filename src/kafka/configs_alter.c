@@ -84,7 +84,8 @@ static void alter_done(struct broker_call *call)
     struct alter_one *one = CONTAINER_OF(call, struct alter_one, alter.call);
     struct alter *state = one->request->state;
     if (call->err) {
-        one->code = kafka_error_of_change(call->err);
+        one->code =
+            one->alter.is_misasked ? KAFKA_INVALID_REQUEST : kafka_error_of_change(call->err);
         one->words = kafka_topic_words(one->request, &call->diag);
     }
     if (--state->pending == 0)

@@ -48,9 +48,6 @@ static int16_t update_judge(const struct kafka_update_features_request_update *a
     return KAFKA_INVALID_UPDATE_VERSION;
 }
 
-/* From here on one error stands for all. */
-#define UPDATE_ONE_ERROR_VERSION 2
-
 void kafka_features_update_handle(struct kafka_request *request)
 {
     struct kafka_update_features_request asked;
@@ -63,6 +60,7 @@ void kafka_features_update_handle(struct kafka_request *request)
     if (!response.results)
         return;
     response.results_count = asked.feature_updates_count;
+    /* One error stands for all. */
     for (size_t i = 0; i < asked.feature_updates_count; i++) {
         struct diag diag = {""};
         int16_t code = update_judge(&asked.feature_updates[i], &diag);
@@ -71,10 +69,12 @@ void kafka_features_update_handle(struct kafka_request *request)
             .feature = asked.feature_updates[i].feature,
             .error_code = code,
             .error_message = words};
-        if (!code || response.error_code || request->version < UPDATE_ONE_ERROR_VERSION)
+        if (!code)
             continue;
         response.error_code = code;
         response.error_message = words;
+        response.results_count = 0;
+        break;
     }
     kafka_request_answer(request, update_features, &response);
 }

@@ -8,6 +8,7 @@
 #include "kafka/endpoint.h"
 #include "kafka/error.h"
 #include "kafka/handlers.h"
+#include "kafka/topic.h"
 
 #define QUORUM_TOPIC "__cluster_metadata"
 
@@ -52,6 +53,10 @@ void kafka_quorum_describe_handle(struct kafka_request *request)
         !kafka_endpoint_of(request, &endpoint))
         return;
     kafka_describe_quorum_response_init(&quorum.response);
+    if (asked.topics_count == 0) {
+        kafka_request_answer(request, describe_quorum, &quorum.response);
+        return;
+    }
     if (asked.topics_count != 1 || asked.topics[0].partitions_count != 1) {
         quorum.response.error_code = KAFKA_INVALID_REQUEST;
         kafka_request_answer(request, describe_quorum, &quorum.response);
@@ -87,6 +92,20 @@ void kafka_quorum_unregister_handle(struct kafka_request *request)
     kafka_request_answer(request, unregister_broker, &response);
 }
 
+/* Who names another cluster is wrong here. */
+static int16_t voters_refuse(struct kafka_request *request, struct slice cluster_id,
+                             struct slice *out_words)
+{
+    const char *here = broker_cluster_id(broker_of(request->core));
+    struct diag diag = {"The set of voters cannot be changed."};
+    bool is_other = cluster_id.data && !slice_equal_text(cluster_id, here);
+    if (is_other)
+        diag_set(&diag, "The given id \"%.*s\" doesn't match the cluster id \"%s\"",
+                 (int)MIN(cluster_id.size, (size_t)64), (const char *)cluster_id.data, here);
+    *out_words = kafka_topic_words(request, &diag);
+    return is_other ? KAFKA_INCONSISTENT_CLUSTER_ID : KAFKA_UNSUPPORTED_VERSION;
+}
+
 /* As Kafka with a fixed set of voters (kraft.version 0). */
 void kafka_quorum_voter_add_handle(struct kafka_request *request)
 {
@@ -95,8 +114,7 @@ void kafka_quorum_voter_add_handle(struct kafka_request *request)
     if (!kafka_request_decode(request, add_raft_voter, &asked))
         return;
     kafka_add_raft_voter_response_init(&response);
-    response.error_code = KAFKA_UNSUPPORTED_VERSION;
-    response.error_message = SLICE_LITERAL("The set of voters cannot be changed.");
+    response.error_code = voters_refuse(request, asked.cluster_id, &response.error_message);
     kafka_request_answer(request, add_raft_voter, &response);
 }
 
@@ -107,7 +125,6 @@ void kafka_quorum_voter_remove_handle(struct kafka_request *request)
     if (!kafka_request_decode(request, remove_raft_voter, &asked))
         return;
     kafka_remove_raft_voter_response_init(&response);
-    response.error_code = KAFKA_UNSUPPORTED_VERSION;
-    response.error_message = SLICE_LITERAL("The set of voters cannot be changed.");
+    response.error_code = voters_refuse(request, asked.cluster_id, &response.error_message);
     kafka_request_answer(request, remove_raft_voter, &response);
 }

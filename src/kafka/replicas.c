@@ -26,7 +26,10 @@ static void elect_one(const struct kafka_request *request, int8_t election, stru
                       struct kafka_elect_leaders_response_partition *out)
 {
     const struct broker_partition *partition = find(request, topic, out->partition_id);
-    if (!partition) {
+    if (election < 0 || election >= ELECTION_COUNT) {
+        out->error_code = KAFKA_INVALID_REQUEST;
+        out->error_message = SLICE_LITERAL("Unknown election type");
+    } else if (!partition) {
         out->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
         out->error_message = SLICE_LITERAL("No such topic or partition");
     } else if (!broker_partition_is_offline(partition)) {
@@ -65,11 +68,8 @@ void kafka_replicas_elect_handle(struct kafka_request *request)
     if (!kafka_request_decode(request, elect_leaders, &asked))
         return;
     kafka_elect_leaders_response_init(&response);
-    if (asked.election_type < 0 || asked.election_type >= ELECTION_COUNT) {
+    if (asked.election_type < 0 || asked.election_type >= ELECTION_COUNT)
         response.error_code = KAFKA_INVALID_REQUEST;
-        kafka_request_answer(request, elect_leaders, &response);
-        return;
-    }
     size_t count = asked.topic_partitions_count; /* none named, all: nothing needs an election */
     response.replica_election_results =
         kafka_request_alloc(request, count, sizeof(*response.replica_election_results));

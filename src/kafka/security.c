@@ -78,15 +78,56 @@ void kafka_security_scram_describe_handle(struct kafka_request *request)
     response.results = kafka_request_alloc(request, asked.users_count, sizeof(*response.results));
     if (!response.results)
         return;
-    response.results_count = asked.users_count;
-    for (size_t i = 0; i < response.results_count; i++)
-        response.results[i] = (struct kafka_describe_user_scram_credentials_response_result){
-            .user = asked.users[i].name,
-            .error_code = KAFKA_RESOURCE_NOT_FOUND,
-            .error_message =
-                SLICE_LITERAL("Attempt to describe a user credential that does not exist"),
-        };
+    struct map users;
+    map_init(&users, core_random(request->core));
+    for (size_t i = 0; i < asked.users_count; i++) {
+        struct kafka_describe_user_scram_credentials_response_result *out =
+            &response.results[response.results_count];
+        void *before = map_get(&users, asked.users[i].name);
+        if (before) { /* its one answer */
+            out = before;
+            out->error_code = KAFKA_DUPLICATE_RESOURCE;
+            out->error_message = SLICE_LITERAL(
+                "Cannot describe SCRAM credentials for the same user twice in a single request");
+            continue;
+        }
+        out->user = asked.users[i].name;
+        out->error_code = KAFKA_RESOURCE_NOT_FOUND;
+        out->error_message =
+            SLICE_LITERAL("Attempt to describe a user credential that does not exist");
+        if (!map_put(&users, out->user, out, NULL)) {
+            map_deinit(&users);
+            kafka_request_reject(request, ERR_NO_MEMORY, "request needs too much memory");
+            return;
+        }
+        response.results_count++;
+    }
+    map_deinit(&users);
     kafka_request_answer(request, describe_user_scram_credentials, &response);
+}
+
+/* What is known of them, although none is there: SCRAM-SHA-256 and -512. */
+enum { SCRAM_SHA_256 = 1, SCRAM_SHA_512 = 2 };
+#define SCRAM_ITERATIONS_MIN 4096
+#define SCRAM_ITERATIONS_MAX 16384
+
+/* What is wrong with the words; KAFKA_NONE: nothing. */
+static int16_t scram_judge(struct slice name, int8_t mechanism, int32_t iterations,
+                           const char **out_words)
+{
+    bool is_known = mechanism == SCRAM_SHA_256 || mechanism == SCRAM_SHA_512;
+    if (name.size == 0)
+        *out_words = "Username must not be empty";
+    else if (!is_known)
+        *out_words = "Unknown SCRAM mechanism";
+    else if (iterations < SCRAM_ITERATIONS_MIN)
+        *out_words = "Too few iterations";
+    else if (iterations > SCRAM_ITERATIONS_MAX)
+        *out_words = "Too many iterations";
+    else
+        return KAFKA_NONE;
+    return name.size > 0 && !is_known ? KAFKA_UNSUPPORTED_SASL_MECHANISM
+                                      : KAFKA_UNACCEPTABLE_CREDENTIAL;
 }
 
 static void scram_refuse(struct kafka_alter_user_scram_credentials_response *response,
@@ -111,21 +152,25 @@ void kafka_security_scram_alter_handle(struct kafka_request *request)
     /* A user is answered once, whatever is to happen to it. */
     struct map users;
     map_init(&users, core_random(request->core));
-    for (size_t i = 0; i < asked.upsertions_count; i++) {
-        struct slice user = asked.upsertions[i].name;
-        void *before = NULL;
-        if (!map_put(&users, user, request, &before) || before)
-            continue;
-        scram_refuse(&response, user, KAFKA_UNSUPPORTED_SASL_MECHANISM,
-                     "No SCRAM mechanism is available on this server");
-    }
     for (size_t i = 0; i < asked.deletions_count; i++) {
         struct slice user = asked.deletions[i].name;
         void *before = NULL;
         if (!map_put(&users, user, request, &before) || before)
             continue;
-        scram_refuse(&response, user, KAFKA_RESOURCE_NOT_FOUND,
-                     "Attempt to delete a user credential that does not exist");
+        const char *words = "Attempt to delete a user credential that does not exist";
+        int16_t code =
+            scram_judge(user, asked.deletions[i].mechanism, SCRAM_ITERATIONS_MIN, &words);
+        scram_refuse(&response, user, code ? code : KAFKA_RESOURCE_NOT_FOUND, words);
+    }
+    for (size_t i = 0; i < asked.upsertions_count; i++) {
+        struct slice user = asked.upsertions[i].name;
+        void *before = NULL;
+        if (!map_put(&users, user, request, &before) || before)
+            continue;
+        const char *words = "No SCRAM mechanism is available on this server";
+        int16_t code = scram_judge(user, asked.upsertions[i].mechanism,
+                                   asked.upsertions[i].iterations, &words);
+        scram_refuse(&response, user, code ? code : KAFKA_UNSUPPORTED_SASL_MECHANISM, words);
     }
     map_deinit(&users);
     kafka_request_answer(request, alter_user_scram_credentials, &response);

@@ -75,6 +75,14 @@ static void partition_fill(const struct page *page, const struct broker_topic *t
 /* False: the page is full, or the request has been rejected (then *out_rejected). */
 static bool topic_fill(struct page *page, const struct broker_topic *topic, bool *out_rejected)
 {
+    const struct kafka_describe_topic_partitions_request_cursor *cursor = page->asked.cursor;
+    if (cursor && cursor->partition_index < 0 && slice_equal(cursor->topic_name, topic->name)) {
+        struct kafka_describe_topic_partitions_response_topic *refused =
+            page_add(page, topic->name);
+        refused->error_code = KAFKA_INVALID_REQUEST;
+        refused->topic_authorized_operations = INT32_MIN; /* not told */
+        return true;
+    }
     uint32_t first = first_partition(page, topic->name);
     if (page->left == 0) {
         page_end(page, topic->name, first);
@@ -142,10 +150,6 @@ void kafka_topic_partitions_handle(struct kafka_request *request)
     int32_t node = broker_node_id(broker_of(request->core));
     if (!kafka_request_decode(request, describe_topic_partitions, &page.asked))
         return;
-    if (page.asked.cursor && page.asked.cursor->partition_index < 0) {
-        kafka_request_reject(request, ERR_INVALID, "cursor with a negative partition");
-        return;
-    }
     kafka_describe_topic_partitions_response_init(&page.response);
     page.node = &node;
     page.left = (uint32_t)MAX(1, MIN(page.asked.response_partition_limit, PARTITIONS_MAX));

@@ -12,8 +12,9 @@
 
 /* Steps that a pattern may take to be matched with all ids: some, and more for each byte of them.
  */
-#define LIST_STEPS_MAX      10000000
-#define LIST_BYTE_STEPS_MAX 32
+#define LIST_STEPS_MAX       10000000
+#define LIST_BYTE_STEPS_MAX  32
+#define LIST_STATES_COMPARED 64
 /* What one answer may take of memory. */
 #define ADMIN_ARENA_SIZE_MAX ((size_t)256 << 20)
 
@@ -198,11 +199,20 @@ static bool pattern_passes(const struct list_state *state, struct slice id)
 static bool list_passes(const struct list_state *state, const struct transaction_listed *listed)
 {
     const struct kafka_list_transactions_request *asked = &state->asked;
-    bool is_old =
-        asked->duration_filter < 0 ||
-        (listed->start_ms >= 0 && state->list.now_ms - listed->start_ms > asked->duration_filter);
+    /* One that never began passes, as in Kafka, where its start is before all time. */
+    bool is_old = asked->duration_filter < 0 ||
+                  state->list.now_ms - listed->start_ms > asked->duration_filter;
     return is_old && state_passes(asked, listed->state) &&
            producer_passes(asked, listed->producer_id) && pattern_passes(state, listed->id);
+}
+
+/* Among the names of states. A few at most are of use: of more than that some are told again. */
+static bool is_first(const struct kafka_list_transactions_request *asked, size_t index)
+{
+    for (size_t i = 0; i < MIN(index, (size_t)LIST_STATES_COMPARED); i++)
+        if (slice_equal(asked->state_filters[i], asked->state_filters[index]))
+            return false;
+    return true;
 }
 
 /* Out of memory: false. */
@@ -217,7 +227,7 @@ static bool list_fill(struct list_state *state, struct kafka_list_transactions_r
     if (!response->unknown_state_filters || !response->transaction_states)
         return false;
     for (size_t i = 0; i < asked->state_filters_count; i++)
-        if (!broker_transaction_state_is(asked->state_filters[i]))
+        if (!broker_transaction_state_is(asked->state_filters[i]) && is_first(asked, i))
             response->unknown_state_filters[response->unknown_state_filters_count++] =
                 asked->state_filters[i];
     for (size_t i = 0; i < state->list.count; i++) {

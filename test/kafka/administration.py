@@ -10,7 +10,8 @@ NONE, UNKNOWN_TOPIC, UNSUPPORTED_MECHANISM, UNSUPPORTED_VERSION = 0, 3, 33, 35
 INVALID_ASSIGNMENT, INVALID_CONFIG, INVALID_REQUEST = 39, 40, 42
 SECURITY_DISABLED, LOG_DIR_NOT_FOUND, TOKENS_NOT_ALLOWED = 54, 57, 64
 ELECTION_NOT_NEEDED, NO_REASSIGNMENT, NOT_FOUND, INVALID_UPDATE = 84, 85, 91, 95
-NOT_REGISTERED = 102
+NOT_REGISTERED, OTHER_CLUSTER = 102, 104
+DUPLICATE, BAD_CREDENTIAL = 92, 93
 LOGGER = 8
 NO_TAGS = b"\0"
 
@@ -69,6 +70,15 @@ class AdministrationTest(case.ServerCase):
                + raw.compact(b"p" * 32) + NO_TAGS)
         self.assertEqual(self.scram(51, raw.compact_array([drop]) + raw.compact_array([add])),
                          {"u": NOT_FOUND, "v": UNSUPPORTED_MECHANISM})
+        self.assertEqual(self.scram(50, raw.compact_array([one, one])), {"u": DUPLICATE})
+        for name, kind, iterations, expected in [("", 1, 4096, BAD_CREDENTIAL),
+                                                 ("u", 2, 4095, BAD_CREDENTIAL),
+                                                 ("u", 1, 16385, BAD_CREDENTIAL),
+                                                 ("u", 9, 1, UNSUPPORTED_MECHANISM)]:
+            add = (raw.compact(name) + number("bi", kind, iterations) + raw.compact(b"s" * 16)
+                   + raw.compact(b"p" * 32) + NO_TAGS)
+            self.assertEqual(self.scram(51, raw.compact_array([]) + raw.compact_array([add])),
+                             {name: expected})
 
     def test_delegation_tokens(self):
         create = raw.array([]) + number("q", -1)
@@ -98,8 +108,10 @@ class AdministrationTest(case.ServerCase):
                                  "missing": [(0, UNKNOWN_TOPIC)]})
         reader = self.client.call(43, 1, number("bii", 1, -1, 1000))
         self.assertEqual(reader.take("ihi"), (0, NONE, 0))
-        reader = self.client.call(43, 1, number("bii", 5, -1, 1000))
+        reader = self.client.call(43, 1, number("b", 5) + raw.array(asked) + number("i", 1000))
         self.assertEqual(reader.take("ih"), (0, INVALID_REQUEST))
+        found = dict(reader.array(lambda: (reader.string(), reader.array(partition))))
+        self.assertEqual(found["missing"], [(0, INVALID_REQUEST)])
 
     def reassign(self, topic, replicas):
         nodes = None if replicas is None else [number("i", node) for node in replicas]
@@ -156,6 +168,8 @@ class AdministrationTest(case.ServerCase):
         self.assertEqual(reader.take("iiq"), (1, 0, 0))
         self.assertEqual((reader.varint(), reader.take("i")), (2, 1))  # one voter: node 1
         self.assertEqual(ask("other").take("ih"), (0, UNKNOWN_TOPIC))
+        reader = self.client.call_compact(55, 0, raw.compact_array([]) + NO_TAGS)
+        self.assertEqual((reader.take("h"), reader.varint()), (NONE, 1))
 
     def test_nodes_and_voters_stay(self):
         for node, expected in [(1, INVALID_REQUEST), (7, NOT_REGISTERED)]:
@@ -166,6 +180,9 @@ class AdministrationTest(case.ServerCase):
                           (81, b"\0" + number("i", 1) + uuid)]:
             reader = self.client.call_compact(api, 0, body + NO_TAGS)
             self.assertEqual(reader.take("ih"), (0, UNSUPPORTED_VERSION))
+            body = raw.compact("of-another-cluster") + body[1:]
+            reader = self.client.call_compact(api, 0, body + NO_TAGS)
+            self.assertEqual(reader.take("ih"), (0, OTHER_CLUSTER))
 
     def test_features(self):
         update = raw.compact("no.such.feature") + number("hb", 3, 1) + NO_TAGS
@@ -174,9 +191,9 @@ class AdministrationTest(case.ServerCase):
         self.assertEqual(reader.take("ih"), (0, INVALID_UPDATE))
         self.assertIn("no.such.feature", reader.compact())
         reader = self.client.call_compact(57, 1, body)
-        self.assertEqual(reader.take("ih"), (0, NONE))
-        self.assertEqual((reader.compact(), reader.varint(), reader.compact(), reader.take("h")),
-                         (None, 2, "no.such.feature", INVALID_UPDATE))
+        self.assertEqual(reader.take("ih"), (0, INVALID_UPDATE))
+        self.assertIn("no.such.feature", reader.compact())
+        self.assertEqual(reader.varint(), 1)  # one error stands for all
         for kind, expected in [(1, NONE), (0, INVALID_UPDATE), (9, INVALID_UPDATE)]:
             update = raw.compact("transaction.version") + number("hb", 2, kind) + NO_TAGS
             body = number("i", 1000) + raw.compact_array([update]) + number("b", 1) + NO_TAGS

@@ -120,6 +120,12 @@ class NextGroupsTest(case.ServerCase):
         self.server.restart(kill=True)
         self.assertEqual(self.first(self.client().describe, topic)["code"], GROUP_NOT_FOUND)
 
+    def test_blanks_are_no_names(self):
+        client = self.client()
+        for group, member in ((" ", "m"), ("g", " \t"), ("", "m")):
+            answer = client.heartbeat(group, member, 0, topics=[], owned={}, rebalance_ms=1000)
+            self.assertEqual(answer["code"], INVALID_REQUEST)
+
     def test_partitions_are_given_up_before_others_get_them(self):
         client, topic = self.client(), self.make_topic(6)
         topic_id = client.topic_id(topic)

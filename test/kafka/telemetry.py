@@ -104,11 +104,13 @@ class TelemetryTest(case.ServerCase):
             self.assertEqual(self.listed(METRICS), [name])
             self.server.restart(kill=kill)
             self.client = self.raw()
-        for key, value in [("interval.ms", "99"), ("interval.ms", "3600001"),
-                           ("interval.ms", "x"), ("match", "who=x"), ("match", "client_id=(a)"),
-                           ("match", "client_id=[a"), ("push", "1")]:
+        for key, value, code in [
+                ("interval.ms", "99", INVALID_REQUEST), ("interval.ms", "3600001", INVALID_REQUEST),
+                ("interval.ms", "x", INVALID_CONFIG), ("match", "who=x", INVALID_CONFIG),
+                ("match", "client_id=(a)", INVALID_CONFIG), ("push", "1", INVALID_REQUEST),
+                ("match", "client_id=[a", INVALID_CONFIG)]:
             with self.subTest(key=key, value=value):
-                self.assertEqual(self.set(name, key, value), INVALID_CONFIG)
+                self.assertEqual(self.set(name, key, value), code)
         self.assertEqual(self.client.describe_settings(METRICS, name), expected)
         self.assertEqual(self.client.describe_settings(METRICS, ""), INVALID_REQUEST)
 
