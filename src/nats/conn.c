@@ -299,10 +299,10 @@ static void conn_detach_all(struct nats_conn *conn)
     struct nats_core *home = conn->home;
     nats_connect_forget(conn);
     nats_announce_forget(conn);
-    nats_move_forget(conn);
     nats_stall_forget(conn);
     nats_stall_release(conn);
     nats_subs_remove_all(conn);
+    nats_move_forget(conn); /* members of groups still count as its own until it settles */
     nats_replies_free(conn);
     core_timer_cancel(home->core, &conn->timer);
     core_timer_cancel(home->core, &conn->stall_timer);

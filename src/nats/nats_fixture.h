@@ -1,4 +1,4 @@
-// This room over a broker with logs in memory, and raw clients on the loopback; one core.
+// This room over a broker with logs in memory, and raw clients on the loopback, in one thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -25,7 +25,8 @@
 struct peer {
     struct budget budget;
     struct reactor *reactor;
-    struct core *core;
+    struct core *core;   /* the first one */
+    unsigned core_count; /* by configure; 0: one */
     struct logger logger;
     struct text logged;
     struct store store;
@@ -47,6 +48,8 @@ static inline void peer_log(struct logger *logger, struct slice line)
 static inline void peer_turn(struct peer *p)
 {
     core_run_once(p->core, 1000000);
+    for (unsigned i = 1; i < p->core_count; i++)
+        core_run_once(reactor_core(p->reactor, i), 0);
 }
 
 #define PEER_UNTIL(p, condition)                                                                   \
@@ -180,10 +183,11 @@ static inline struct peer *peer_new(void (*configure)(struct peer *p))
     p->config = nats_config_new();
     if (configure)
         configure(p);
+    p->core_count = MAX(p->core_count, 1);
     struct reactor_options reactor = {.os = os_posix(),
                                       .logger = &p->logger,
                                       .budget = &p->budget,
-                                      .core_count = 1,
+                                      .core_count = p->core_count,
                                       .buffers_keep_bytes = 4 << 20};
     assert_int_equal(reactor_open(&reactor, &p->reactor), ERR_OK);
     p->core = reactor_core(p->reactor, 0);
@@ -204,7 +208,10 @@ static inline struct peer *peer_new(void (*configure)(struct peer *p))
 
 static inline bool peer_has_conns(const struct peer *p)
 {
-    return !list_empty(&p->nats->cores[0].conns);
+    bool has = false;
+    for (unsigned i = 0; i < p->core_count; i++)
+        has |= !list_empty(&p->nats->cores[i].conns);
+    return has;
 }
 
 /* Everything has been given back. */
@@ -216,7 +223,7 @@ static inline void peer_free(struct peer *p)
     PEER_UNTIL(p, !peer_has_conns(p));
     PEER_UNTIL(p, list_empty(&p->nats->cores[0].readers));
     for (unsigned i = 0; i < 20; i++)
-        core_run_once(p->core, 0);
+        peer_turn(p);
     listener_close(p->listener);
     nats_close(p->nats);
     nats_config_unref(p->config);
