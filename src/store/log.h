@@ -280,7 +280,8 @@ struct log_core {
     struct list open_lru; /* segments with descriptors */
     struct list turns;    /* all, the next one's turn first */
     unsigned turn_count;
-    uint64_t turn_at_ns; /* of the last ones */
+    uint64_t turn_at_ns;  /* of the last ones */
+    uint64_t turn_due_ns; /* of the next ones */
     struct core_timer turn_timer;
     struct list checkpoints; /* logs that wait for theirs */
     unsigned checkpoint_count;

@@ -12,7 +12,8 @@
 static void timer_set(struct log_core *home)
 {
     uint64_t step_ns = MAX(TURN_INTERVAL_NS / MAX(home->turn_count, 1u), TURN_STEP_NS);
-    core_timer_set(home->core, &home->turn_timer, core_now_ns(home->core) + step_ns);
+    home->turn_due_ns = core_now_ns(home->core) + step_ns;
+    core_timer_set(home->core, &home->turn_timer, home->turn_due_ns);
 }
 
 static void turn(struct store_log *log)
@@ -55,10 +56,15 @@ void log_turn_add(struct store_log *log)
 {
     struct log_core *home = log->home;
     list_push_back(&home->turns, &log->turn_node);
-    if (home->turn_count++ > 0)
-        return;
-    home->turn_at_ns = core_now_ns(home->core);
-    timer_set(home);
+    uint64_t now_ns = core_now_ns(home->core);
+    if (home->turn_count++ == 0) {
+        home->turn_at_ns = now_ns;
+        home->turn_due_ns = UINT64_MAX;
+    }
+    /* with each more the next turn comes sooner */
+    uint64_t step_ns = MAX(TURN_INTERVAL_NS / home->turn_count, TURN_STEP_NS);
+    if (now_ns + step_ns < home->turn_due_ns)
+        timer_set(home);
 }
 
 void log_turn_remove(struct store_log *log)

@@ -83,6 +83,24 @@ static void a_reader_opens_it(void **state)
     log_fixture_free(f);
 }
 
+/* Turns are spread over the round from its begin on. */
+static void turns_are_spread(void **state)
+{
+    struct log_fixture *f = log_fixture_new(10);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    for (unsigned i = 0; i < FIXTURE_LOG_COUNT; i++)
+        f->logs[i]->is_used = true;
+    for (unsigned turns = 0; turns <= FIXTURE_LOG_COUNT; turns++) {
+        unsigned count = 0;
+        for (unsigned i = 0; i < FIXTURE_LOG_COUNT; i++)
+            count += !f->logs[i]->is_used;
+        assert_int_equal(count, turns);
+        os_fake_advance(f->fake, ROUND_NS / FIXTURE_LOG_COUNT);
+        log_fixture_turns(f, 2);
+    }
+    log_fixture_free(f);
+}
+
 static void used_logs_stay_open(void **state)
 {
     struct log_fixture *f = log_fixture_new(10);
@@ -117,9 +135,8 @@ static void not_without_a_checkpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unused_logs_close),
-        cmocka_unit_test(a_reader_opens_it),
-        cmocka_unit_test(used_logs_stay_open),
+        cmocka_unit_test(unused_logs_close),        cmocka_unit_test(a_reader_opens_it),
+        cmocka_unit_test(turns_are_spread),         cmocka_unit_test(used_logs_stay_open),
         cmocka_unit_test(not_without_a_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
