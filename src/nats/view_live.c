@@ -13,8 +13,16 @@
 #include "base/subject.h"
 #include "nats/bound.h"
 
+/* Topics and partitions looked at in one turn, for those that subscribe to many. */
+#define WALK_STEPS_MAX 1000
+/* After a partition that is new, or newly bound, could not be watched. */
+#define RETRY_NS UINT64_C(1000000000)
+
 struct nats_live {
     struct nats_core *home;
+    struct list walks; /* wants whose partitions are being found, one after another */
+    struct core_task walk_task;
+    struct core_timer retry_timer;
     struct map readers; /* by topic id and partition */
     struct list all;
     struct list starting; /* readers */
@@ -29,7 +37,11 @@ struct want {
     struct list node;
     struct nats_conn *conn;
     uint32_t from;
-    uint64_t seq; /* readers up to this one must have started */
+    uint64_t seq;       /* readers up to this one must have started */
+    bool is_refused;    /* memory did not suffice for its readers */
+    uint32_t partition; /* of that topic: the next to look at; 0: the topic after it */
+    size_t topic_size;  /* 0: none yet */
+    uint8_t topic[BROKER_SUBJECT_VIEW_SIZE_MAX];
     size_t size;
     uint8_t filter[];
 };
@@ -45,6 +57,11 @@ static void want_returns(struct core *core, struct core_message *message)
 {
     struct want *want = CONTAINER_OF(message, struct want, message);
     struct nats_conn *conn = want->conn;
+    if (want->is_refused && nats_conn_is_open(conn)) {
+        nats_conn_fail_subject(conn, "Insufficient Memory for Subscription to",
+                               slice_make(want->filter, want->size), SLICE_NULL, "");
+        nats_conn_end(conn, NATS_REASON_OUT_OF_MEMORY);
+    }
     free(want);
     nats_conn_go_on(conn, NATS_WAIT_VIEW);
     conn->appends_out--;
@@ -134,8 +151,9 @@ static struct nats_reader *reader_new(struct nats_live *live, const struct broke
     return NULL;
 }
 
-/* offset: of a new reader's first record; -1: what is appended from now on. */
-static void want_partition(struct nats_live *live, const struct broker_topic *topic,
+/* offset: of a new reader's first record; -1: what is appended from now on. False: out of memory.
+ */
+static bool want_partition(struct nats_live *live, const struct broker_topic *topic,
                            int32_t partition, int64_t offset)
 {
     uint8_t key[20];
@@ -143,16 +161,17 @@ static void want_partition(struct nats_live *live, const struct broker_topic *to
     be32_put(key + 16, (uint32_t)partition);
     struct nats_reader *reader = map_get(&live->readers, slice_make(key, sizeof(key)));
     if (reader && !reader->is_back)
-        return;
+        return true;
     if (reader)
         (void)map_remove(&live->readers, slice_make(key, sizeof(key)));
     reader = reader_new(live, topic, partition, key);
     if (!reader) {
         live->refused++;
-        return;
+        return false;
     }
     reader->offset = offset;
     nats_view_reader_send(live->home, reader);
+    return true;
 }
 
 /* One line, however many there are. */
@@ -165,64 +184,151 @@ static void refused_tell(struct nats_live *live)
     live->refused = 0;
 }
 
-static void want_topic(struct nats_live *live, const struct broker_topic *topic,
-                       struct slice filter)
+/* Later all that is wanted is looked for again; readers begin at what is appended then. */
+static void refused_retry(struct nats_live *live)
 {
-    uint8_t memory[BROKER_SUBJECT_VIEW_SIZE_MAX];
-    struct slice prefix = live->home->nats->view_prefix;
-    for (uint32_t i = 0; i < topic->partition_count; i++)
-        if (subject_matches(broker_subject_view(prefix, topic->name, (int32_t)i, memory), filter))
-            want_partition(live, topic, (int32_t)i, -1);
+    struct core *core = live->home->core;
+    if (live->refused > 0)
+        core_timer_set(core, &live->retry_timer, core_now_ns(core) + RETRY_NS);
+    refused_tell(live);
 }
 
 static void want_all_of(struct nats_live *live, const struct broker_topic *topic)
 {
     for (uint32_t i = 0; !topic->internal && i < topic->partition_count; i++)
-        want_partition(live, topic, (int32_t)i, -1);
+        (void)want_partition(live, topic, (int32_t)i, -1);
 }
 
-static void want_bound(struct nats_live *live, struct slice filter)
+/* --- finding them: many partitions in slices, so that others get their turn ------------------- */
+
+static bool is_wanted_now(struct nats_live *live, struct slice subject)
 {
-    list_for_each (node, &live->home->bounds) {
-        const struct broker_topic *topic = LIST_ENTRY(node, struct nats_bound, node)->topic;
-        if (nats_bound_topic_meets(topic, filter))
-            want_all_of(live, topic);
+    const struct interest_match *match;
+    return subject.data &&
+           broker_interest_match(live->home->view_interest, subject, &match) == ERR_OK &&
+           match->plain_count + match->group_count + match->core_count > 0;
+}
+
+/* The walk wants that partition. Without a filter: somebody does. */
+static bool walk_wants(struct nats_live *live, const struct want *want,
+                       const struct broker_topic *topic, int32_t partition)
+{
+    uint8_t memory[BROKER_SUBJECT_VIEW_SIZE_MAX];
+    struct slice filter = slice_make(want->filter, want->size);
+    struct slice prefix = live->home->nats->view_prefix;
+    struct slice subject = SLICE_NULL;
+    if (filter.size > 0 && !nats_view_has(live->home, filter))
+        return nats_bound_topic_meets(topic, filter);
+    if (prefix.data)
+        subject = broker_subject_view(prefix, topic->name, partition, memory);
+    if (filter.size > 0)
+        return subject_matches(subject, filter);
+    return is_wanted_now(live, subject) || nats_bound_is_wanted(live->home, topic);
+}
+
+static const struct broker_topic *walk_topic(struct core *core, struct want *want)
+{
+    struct slice name = slice_make(want->topic, want->topic_size);
+    const struct broker_topic *topic = want->partition > 0 ? broker_topic_find(core, name) : NULL;
+    if (topic && want->partition < topic->partition_count)
+        return topic;
+    topic = broker_topic_after(core, want->topic_size > 0 ? name : SLICE_NULL);
+    want->partition = 0;
+    if (!topic)
+        return NULL;
+    memcpy(want->topic, topic->name.data, topic->name.size);
+    want->topic_size = topic->name.size;
+    return topic;
+}
+
+/* Where there is no memory for one reader more, the others are not looked for. */
+static bool walk_step(struct nats_live *live, struct want *want)
+{
+    const struct broker_topic *topic = walk_topic(live->home->core, want);
+    if (!topic || want->is_refused)
+        return false;
+    uint32_t partition = want->partition;
+    bool is_open = !topic->internal && partition < topic->partition_count;
+    if (is_open && walk_wants(live, want, topic, (int32_t)partition))
+        want->is_refused = !want_partition(live, topic, (int32_t)partition, -1);
+    want->partition = is_open && partition + 1 < topic->partition_count ? partition + 1 : 0;
+    return true;
+}
+
+static void walk_ends(struct nats_live *live, struct want *want)
+{
+    list_remove(&want->node);
+    if (!want->conn) {
+        free(want);
+        refused_retry(live);
+        return;
     }
+    refused_tell(live);
+    want->seq = live->seq_last;
+    list_push_back(&live->wants, &want->node);
+    wants_look(live);
 }
 
-static void want_filter(struct nats_live *live, struct slice filter)
+static void walk_run(struct core *core, struct core_task *task)
 {
-    struct core *core = live->home->core;
+    struct nats_live *live = CONTAINER_OF(task, struct nats_live, walk_task);
+    struct list *node = list_first(&live->walks);
+    for (unsigned steps = 0; node && steps < WALK_STEPS_MAX; steps++) {
+        struct want *want = LIST_ENTRY(node, struct want, node);
+        if (walk_step(live, want))
+            continue;
+        walk_ends(live, want);
+        node = list_first(&live->walks);
+    }
+    if (node)
+        core_task_post(core, task);
+}
+
+static void walk_begin(struct nats_live *live, struct want *want)
+{
+    list_push_back(&live->walks, &want->node);
+    core_task_post(live->home->core, &live->walk_task);
+}
+
+static void retry_run(struct core *core, struct core_timer *timer)
+{
+    struct nats_live *live = CONTAINER_OF(timer, struct nats_live, retry_timer);
+    struct want *want = calloc(1, sizeof(*want));
+    if (want)
+        walk_begin(live, want);
+    else
+        core_timer_set(core, timer, core_now_ns(core) + RETRY_NS);
+}
+
+/* One partition that is named is looked for at once; true: it was none. */
+static bool want_one(struct nats_live *live, struct want *want)
+{
+    struct slice filter = slice_make(want->filter, want->size);
     uint8_t memory[BROKER_SUBJECT_VIEW_SIZE_MAX];
     struct slice name;
     int32_t partition;
-    if (!nats_view_has(live->home, filter)) {
-        want_bound(live, filter);
-        return;
-    }
-    enum broker_subject_kind kind =
-        broker_subject_parse(live->home->nats->view_prefix, filter, memory, &name, &partition);
-    if (kind == BROKER_SUBJECT_PARTITION) {
-        const struct broker_topic *topic = broker_topic_find(core, name);
-        if (topic && (uint32_t)partition < topic->partition_count && !topic->internal)
-            want_partition(live, topic, partition, -1);
-        return;
-    }
-    const struct broker_topic *topic = broker_topic_after(core, SLICE_NULL);
-    for (; topic; topic = broker_topic_after(core, topic->name))
-        if (!topic->internal)
-            want_topic(live, topic, filter);
+    if (!nats_view_has(live->home, filter) ||
+        broker_subject_parse(live->home->nats->view_prefix, filter, memory, &name, &partition) !=
+            BROKER_SUBJECT_PARTITION)
+        return true;
+    const struct broker_topic *topic = broker_topic_find(live->home->core, name);
+    if (topic && (uint32_t)partition < topic->partition_count && !topic->internal)
+        want->is_refused = !want_partition(live, topic, partition, -1);
+    return false;
 }
 
 static void want_arrives(struct core *core, struct core_message *message)
 {
     struct want *want = CONTAINER_OF(message, struct want, message);
     struct nats_live *live = live_of(core);
-    want_filter(live, slice_make(want->filter, want->size));
-    refused_tell(live);
-    want->seq = live->seq_last;
-    list_push_back(&live->wants, &want->node);
-    wants_look(live);
+    want->is_refused = false;
+    want->topic_size = want->partition = 0;
+    if (!want_one(live, want)) {
+        list_push_back(&live->walks, &want->node);
+        walk_ends(live, want);
+    } else {
+        walk_begin(live, want);
+    }
 }
 
 void nats_view_live_subscribe(struct nats_conn *conn, struct slice filter)
@@ -252,28 +358,23 @@ static void topic_has_grown(void *arg, const struct broker_topic *topic, uint32_
 {
     struct nats_live *live = arg;
     uint8_t memory[BROKER_SUBJECT_VIEW_SIZE_MAX];
-    const struct interest_match *match;
     struct slice prefix = live->home->nats->view_prefix;
     bool is_bound = nats_bound_is_wanted(live->home, topic);
     for (uint32_t i = first; !topic->internal && i < topic->partition_count; i++) {
         struct slice subject = SLICE_NULL;
         if (prefix.data)
             subject = broker_subject_view(prefix, topic->name, (int32_t)i, memory);
-        bool is_seen =
-            subject.data &&
-            broker_interest_match(live->home->view_interest, subject, &match) == ERR_OK &&
-            match->plain_count + match->group_count + match->core_count > 0;
-        if (is_bound || is_seen)
-            want_partition(live, topic, (int32_t)i, 0);
+        if (is_bound || is_wanted_now(live, subject))
+            (void)want_partition(live, topic, (int32_t)i, 0);
     }
-    refused_tell(live);
+    refused_retry(live);
 }
 
 void nats_view_live_rebound(struct nats *nats, const struct broker_topic *topic)
 {
     if (nats_bound_is_wanted(&nats->cores[0], topic))
         want_all_of(nats->live, topic);
-    refused_tell(nats->live);
+    refused_retry(nats->live);
 }
 
 static void recheck_arrives(struct core *core, struct core_message *message)
@@ -314,6 +415,9 @@ enum err nats_view_live_open(struct nats *nats)
     list_init(&live->all);
     list_init(&live->starting);
     list_init(&live->wants);
+    list_init(&live->walks);
+    core_task_init(&live->walk_task, walk_run);
+    core_timer_init(&live->retry_timer, retry_run);
     nats->live = live;
     broker_topic_listen(home->core, topic_has_grown, live);
     return ERR_OK;
@@ -325,6 +429,9 @@ void nats_view_live_close(struct nats *nats)
     if (!live)
         return;
     broker_topic_listen(live->home->core, NULL, NULL);
+    core_task_cancel(&live->walk_task);
+    core_timer_cancel(live->home->core, &live->retry_timer);
+    list_splice_back(&live->wants, &live->walks);
     list_for_each_safe (node, following, &live->wants)
         free(LIST_ENTRY(node, struct want, node));
     list_init(&live->wants);
