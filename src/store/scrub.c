@@ -118,7 +118,9 @@ static void read_start(struct log_core *home)
                                       .want_memory = true,
                                       .done = read_done};
     scrub->is_reading = true;
+    bool is_used = scrub->log->is_used;
     enum err err = store_log_read(scrub->log, &scrub->read);
+    scrub->log->is_used = is_used; /* by others */
     if (err != ERR_AGAIN)
         take_result(home, err);
 }

@@ -61,6 +61,7 @@ static void damage_is_found(void **state)
     /* nobody else wanted them */
     for (unsigned log = 0; log < 2; log++) {
         assert_int_equal(f->logs[log]->state, LOG_CLOSED);
+        assert_false(f->logs[log]->is_used);
         assert_int_equal(store_log_end(f->logs[log]), BATCH_COUNT);
     }
     assert_null(f->store->cores[0].scrub.log);
