@@ -242,6 +242,25 @@ static void starts_then(struct share_change *change)
     free(parts);
 }
 
+/* The group's state is made with the first partition that there is. */
+static void start_set(struct share_change *change, struct share_start *part)
+{
+    struct shares *shares = broker_of(change->core)->shares;
+    const struct broker_topic *topic = broker_topic_find_id(change->core, &part->topic_id);
+    part->err = topic && broker_partition_at(topic, part->index) ? ERR_OK : ERR_NOT_FOUND;
+    if (part->err)
+        return;
+    struct share_group *group = broker_share_coordinator_group(shares, change->group_id, true);
+    struct share_cursor *cursor =
+        group ? broker_share_cursor_get(group, &part->topic_id, part->index) : NULL;
+    if (cursor)
+        change_reset(change, cursor, part->start);
+    else
+        change->err = ERR_NO_MEMORY;
+    if (group && !cursor)
+        broker_share_coordinator_tidy(group);
+}
+
 static void starts_set_serve(struct core *core, struct broker_call *broker_call)
 {
     struct share_start_call *call = CONTAINER_OF(broker_call, struct share_start_call, call);
@@ -250,10 +269,8 @@ static void starts_set_serve(struct core *core, struct broker_call *broker_call)
     if (!enter(core, broker_call, call->group_id, true, &partition))
         return;
     enum err err = group_look(core, broker_call, call->group_id, &entry);
-    struct share_group *group =
-        err ? NULL : broker_share_coordinator_group(broker_of(core)->shares, call->group_id, true);
-    if (!group) {
-        broker_call_finish(core, broker_call, err ? err : ERR_NO_MEMORY);
+    if (err) {
+        broker_call_finish(core, broker_call, err);
         return;
     }
     struct share_change *change = change_new(core, broker_call, call->group_id, call->part_count);
@@ -261,18 +278,8 @@ static void starts_set_serve(struct core *core, struct broker_call *broker_call)
         return;
     change->then = starts_then;
     change->partition = partition;
-    for (size_t i = 0; i < call->part_count; i++) {
-        struct share_start *part = &call->parts[i];
-        const struct broker_topic *topic = broker_topic_find_id(core, &part->topic_id);
-        struct share_cursor *cursor = NULL;
-        part->err = topic && broker_partition_at(topic, part->index) ? ERR_OK : ERR_NOT_FOUND;
-        if (!part->err)
-            cursor = broker_share_cursor_get(group, &part->topic_id, part->index);
-        if (cursor)
-            change_reset(change, cursor, part->start);
-        else if (!part->err)
-            change->err = ERR_NO_MEMORY;
-    }
+    for (size_t i = 0; i < call->part_count; i++)
+        start_set(change, &call->parts[i]);
     change_step(change, ERR_OK);
 }
 
