@@ -450,7 +450,11 @@ void store_fact_put(struct store *store, struct slice key, struct slice value, s
                     void *arg)
 {
     struct fact *fact = malloc(sizeof(*fact) + 1 + key.size + value.size);
-    CHECK(fact); /* facts are few and small */
+    if (!fact) {
+        if (done)
+            done(arg, ERR_NO_MEMORY);
+        return;
+    }
     *fact = (struct fact){.done = done, .arg = arg};
     fact->bytes[0] = 'f';
     memcpy(fact->bytes + 1, key.data, key.size);

@@ -40,7 +40,8 @@ void store_close(struct store *store);
 
 /* --- Catalogue: small durable facts of the broker, by key. On core 0. --- */
 typedef void (*store_done_fn)(void *arg, enum err err);
-/* Durable when done is called (core 0). value null deletes. Order of calls is kept. */
+/* Durable when done is called (core 0). value null deletes. Order of calls is kept; but where there
+ * is no memory for the fact, done has been called with ERR_NO_MEMORY before this returns. */
 void store_fact_put(struct store *store, struct slice key, struct slice value, store_done_fn done,
                     void *arg);
 /* All facts present, in no order; between store_open and the first put. */

@@ -67,7 +67,8 @@ static void act(struct torture *t)
     log_fixture_turns(f, 6);
     enum err err = store_log_read(f->logs[0], &t->read.read);
     t->read.is_done = err != ERR_AGAIN;
-    t->control_count = 2;
+    t->control_count = 3;
+    store_fact_put(f->store, slice_text("fact"), slice_text("value"), control_done, t);
     store_log_start_set(f->logs[0], MIN(1, store_log_durable(f->logs[0])), control_done, t);
     int64_t hole = MAX(store_log_durable(f->logs[0]) - 1, 0);
     store_log_punch(f->logs[0], &hole, 1, control_done, t);
