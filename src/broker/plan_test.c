@@ -186,7 +186,7 @@ static void topics_of_a_long_plan_share_commits(void **state)
     struct fixture *f = fixture_new(2);
     struct broker_plan_topic plan[COUNT];
     struct broker_plan_apply done;
-    char names[COUNT][8];
+    char names[COUNT][16];
     for (int i = 0; i < COUNT; i++) {
         snprintf(names[i], sizeof(names[i]), "t%d", i);
         plan[i] = topic_of(names[i], 1 + i % 2, NULL, 0);
