@@ -128,6 +128,20 @@ __attribute__((target("sse4.2,pclmul"))) static inline uint64_t shifted(uint64_t
     return (uint64_t)_mm_cvtsi128_si64(product);
 }
 
+/* A CRC, not inverted, moved over size zero bytes. */
+__attribute__((target("sse4.2,pclmul"))) static uint32_t zeros_shift(uint32_t crc, size_t size)
+{
+    const size_t words_max = COUNT_OF(shift_table);
+    size_t words = size / 8;
+    for (; words > words_max; words -= words_max)
+        crc = (uint32_t)_mm_crc32_u64(0, shifted(crc, words_max));
+    if (words > 0)
+        crc = (uint32_t)_mm_crc32_u64(0, shifted(crc, words));
+    for (size %= 8; size > 0; size--)
+        crc = _mm_crc32_u8(crc, 0);
+    return crc;
+}
+
 /* One crc32 instruction takes three cycles and one can start each cycle: three parts side by side.
  */
 __attribute__((target("sse4.2,pclmul"))) static uint32_t
@@ -176,6 +190,24 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t size)
         return ~by_instruction(~crc, data, size);
 #endif
     return ~by_table(~crc, data, size);
+}
+
+/* The CRC, not inverted, of what it was of and size zeros behind it. */
+static uint32_t zeros_add(uint32_t crc, size_t size)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul"))
+        return zeros_shift(crc, size);
+#endif
+    static const uint8_t zeros[256];
+    for (; size > sizeof(zeros); size -= sizeof(zeros))
+        crc = ~crc32c(~crc, zeros, sizeof(zeros));
+    return ~crc32c(~crc, zeros, size);
+}
+
+uint32_t crc32c_join(uint32_t crc, uint32_t crc_behind, size_t size_behind)
+{
+    return zeros_add(crc, size_behind) ^ crc_behind;
 }
 
 uint32_t crc32c_by_table(uint32_t crc, const void *data, size_t size)

@@ -96,6 +96,18 @@ static void test_pieces(void **state)
     }
 }
 
+static void test_join(void **state)
+{
+    static uint8_t data[DATA_SIZE];
+    fill(data, sizeof(data));
+    for (size_t size = 0; size <= sizeof(data); size += size < 5000 ? 1 : 997) {
+        for (size_t cut = 0; cut <= size; cut += 1 + size / 3) {
+            uint32_t front = crc32c(0, data, cut), behind = crc32c(0, data + cut, size - cut);
+            assert_int_equal(crc32c_join(front, behind, size - cut), crc32c(0, data, size));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +115,7 @@ int main(void)
         cmocka_unit_test(test_every_length),
         cmocka_unit_test(test_long_input),
         cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_join),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

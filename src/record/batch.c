@@ -65,6 +65,13 @@ enum err batch_header_read(struct slice bytes, struct batch_header *out)
     return err;
 }
 
+_Static_assert(AT_ATTRIBUTES == BATCH_CRC_BEGIN, "the CRC is of what follows it");
+
+uint32_t batch_crc_get(const uint8_t *batch)
+{
+    return be32_get(batch + AT_CRC);
+}
+
 static uint32_t batch_crc(const uint8_t *batch, size_t size)
 {
     return crc32c(0, batch + AT_ATTRIBUTES, size - AT_ATTRIBUTES);
@@ -280,17 +287,36 @@ enum err record_headers_next(struct slice *cursor, struct record_header *out)
     return ERR_OK;
 }
 
+/* A record's length as nearly all are, of one or two bytes and not negative: how many, else 0. */
+static inline size_t short_length_get(const uint8_t *at, size_t *out_size)
+{
+    unsigned low = at[0], high = at[1];
+    if (low & 1)
+        return 0;
+    *out_size = low < 0x80 ? low >> 1 : (low & 0x7f) >> 1 | high << 6;
+    return low < 0x80 ? 1 : high < 0x80 ? 2 : 0;
+}
+
 enum err batch_check_count(const struct batch_header *header, struct slice records)
 {
-    size_t at = 0;
+    const uint8_t *at = records.data;
+    size_t left = records.size;
     for (int32_t i = 0; i < header->record_count; i++) {
-        int32_t size;
-        size_t used = varint_i32_get(records.data + at, records.size - at, &size);
-        if (used == 0 || size < 0 || (size_t)size > records.size - at - used)
+        size_t size = 0;
+        size_t used = left >= 2 ? short_length_get(at, &size) : 0;
+        if (used == 0) {
+            int32_t length;
+            used = varint_i32_get(at, left, &length);
+            if (used == 0 || length < 0)
+                return ERR_CORRUPT;
+            size = (size_t)length;
+        }
+        if (size > left - used)
             return ERR_CORRUPT;
-        at += used + (size_t)size;
+        at += used + size;
+        left -= used + size;
     }
-    return at == records.size ? ERR_OK : ERR_CORRUPT;
+    return left == 0 ? ERR_OK : ERR_CORRUPT;
 }
 
 enum err batch_check_records(const struct batch_header *header, struct slice records)

@@ -18,6 +18,7 @@
 #define BATCH_HEADER_SIZE 61
 /* Bytes before what length counts: base_offset and length. */
 #define BATCH_PREFIX_SIZE 12
+#define BATCH_CRC_BEGIN   21
 /* The smallest record (null key, null value, no headers) and the smallest header of a record. */
 #define RECORD_SIZE_MIN        7
 #define RECORD_HEADER_SIZE_MIN 2
@@ -76,6 +77,8 @@ NODISCARD enum err batch_check(struct slice bytes, struct batch_header *out);
  * horizon, delivered), timestamps >= -1, epoch and sequence when there is a producer id, a producer
  * id when transactional. ERR_INVALID, with words in diag (may be NULL). No decompression. */
 NODISCARD enum err batch_check_produced(const struct batch_header *header, struct diag *diag);
+/* The CRC that stands in the batch, of the bytes from BATCH_CRC_BEGIN to its end. */
+uint32_t batch_crc_get(const uint8_t *batch);
 /* Sets base offset and leader epoch in place; outside the CRC. batch holds a whole header. */
 void batch_stamp(uint8_t *batch, int64_t base_offset, int32_t leader_epoch);
 /* Sets LogAppendTime and max_timestamp and makes the CRC right again. size: the whole batch. */
