@@ -43,8 +43,9 @@ void os_queue_push(struct os_queue *queue, struct os_work *work)
     else
         queue->first = work;
     queue->last = work;
-    CHECK(pthread_cond_signal(&queue->has_work) == 0);
     CHECK(pthread_mutex_unlock(&queue->mutex) == 0);
+    /* not while holding what the woken one needs first */
+    CHECK(pthread_cond_signal(&queue->has_work) == 0);
 }
 
 struct os_work *os_queue_pop(struct os_queue *queue)
