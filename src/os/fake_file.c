@@ -92,6 +92,15 @@ static size_t parts_size(const struct iovec *parts, int count)
     return size;
 }
 
+/* May a write past the page cache be done like this? */
+static bool is_aligned(const struct iovec *parts, int count, uint64_t offset)
+{
+    uint64_t all = offset;
+    for (int i = 0; i < count; i++)
+        all |= (uintptr_t)parts[i].iov_base | parts[i].iov_len;
+    return all % OS_UNCACHED_BLOCK_SIZE == 0;
+}
+
 ssize_t os_fake_file_pwritev(struct os *os, int fd, const struct iovec *parts, int count,
                              uint64_t offset)
 {
@@ -101,6 +110,9 @@ ssize_t os_fake_file_pwritev(struct os *os, int fd, const struct iovec *parts, i
     int result = file_enter(fake, fd, OS_FAKE_WRITE, &node, &fault);
     if (result < 0)
         return result;
+    if (os_fake_fd_get(fake, fd, OS_FAKE_FD_FILE)->flags & OS_OPEN_UNCACHED &&
+        !is_aligned(parts, count, offset))
+        return -EINVAL;
     size_t size = parts_size(parts, count);
     if (fault)
         size = MIN(size, fault->short_bytes);

@@ -18,7 +18,11 @@ enum os_open_flags {
     OS_OPEN_EXCLUSIVE = 8, /* with CREATE: ERR_EXISTS when it is there */
     OS_OPEN_TRUNCATE = 16,
     OS_OPEN_DIRECTORY = 32, /* for os_fsync on a directory */
+    OS_OPEN_UNCACHED = 64,  /* past the page cache: offsets, sizes and memory in whole blocks of
+                               OS_UNCACHED_BLOCK_SIZE; -EINVAL where the file system cannot */
 };
+
+#define OS_UNCACHED_BLOCK_SIZE 4096u
 
 struct os_stat {
     uint64_t size_bytes;

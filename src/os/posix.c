@@ -100,6 +100,8 @@ static int posix_open(struct os *os, const char *path, unsigned flags)
         mode |= O_TRUNC;
     if (flags & OS_OPEN_DIRECTORY)
         mode |= O_DIRECTORY;
+    if (flags & OS_OPEN_UNCACHED)
+        mode |= O_DIRECT;
     return RESULT_RETRIED(open(path, mode | O_CLOEXEC, FILE_MODE));
 }
 

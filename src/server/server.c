@@ -18,7 +18,7 @@
 #define SERVER_HELPERS  2
 /* Shares of the memory budget. */
 #define SERVER_COMPACT_SHARE       8
-#define SERVER_CACHE_SHARE         8 /* more lies in the page cache */
+#define SERVER_CACHE_SHARE         8 /* who is behind it reads files, and the page cache */
 #define SERVER_BUFFERS_SHARE       16
 #define SERVER_JOURNAL_SIZE_MAX    ((size_t)128 << 20)
 #define SERVER_JOURNAL_PIECE_BYTES ((size_t)8 << 20)

@@ -91,6 +91,7 @@ void journal_free(struct journal *journal)
     drop_all(&journal->spares);
     drop_all(&journal->dead);
     journal->os->ops->close(journal->os, journal->dir_fd);
+    buf_unref(journal->commit.buffer);
     free(journal->dir);
     free(journal);
 }
@@ -240,6 +241,7 @@ static bool group_count(struct journal *journal, bool *out_control)
     struct journal_commit *commit = &journal->commit;
     commit->body_size = 0;
     commit->head.entry_count = 0;
+    commit->has_direct = false;
     *out_control = true;
     list_for_each (node, &commit->entries) {
         struct journal_entry *entry = LIST_ENTRY(node, struct journal_entry, node);
@@ -247,6 +249,7 @@ static bool group_count(struct journal *journal, bool *out_control)
             continue;
         commit->body_size += journal_entry_size(entry);
         commit->head.entry_count++;
+        commit->has_direct = commit->has_direct || entry->direct;
         *out_control = *out_control && entry->is_control;
     }
     return commit->head.entry_count > 0;
@@ -259,6 +262,8 @@ static enum err group_prepare(struct journal *journal, bool is_control)
                                                      is_control && journal->is_full);
     if (!piece)
         return ERR_NO_MEMORY;
+    if (!commit->buffer && (commit->has_direct || commit->body_size >= JOURNAL_UNCACHED_SIZE_MIN))
+        commit->buffer = buf_pool_get(core_buffers(journal->options.core), UNCACHED_BUFFER_SIZE);
     commit->piece = piece;
     commit->dir_fd = journal->dir_fd;
     commit->number_before = journal->number_before;

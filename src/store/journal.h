@@ -24,7 +24,8 @@ enum journal_type {
 /* Bytes to be in a segment file, written and synced before the group that carries the entry. */
 struct journal_direct {
     int fd;
-    int dir_fd; /* -1, or a folder whose entry is new and must be synced too */
+    int uncached_fd; /* of the same file; negative: none */
+    int dir_fd;      /* -1, or a folder whose entry is new and must be synced too */
     uint64_t offset;
     uint64_t reserve_offset;   /* space to reserve before */
     uint64_t reserve_size;     /* 0: none */
@@ -37,9 +38,11 @@ struct journal_entry {
     struct list node;
     enum journal_type type;
     struct store_log_key key;
-    uint64_t lsn;                  /* per log, increasing by one each entry */
-    struct slice parts[3];         /* body: concatenated */
-    struct journal_direct *direct; /* or NULL */
+    uint64_t lsn;          /* per log, increasing by one each entry */
+    struct slice parts[3]; /* body: concatenated */
+    uint32_t known_size; /* the CRC-32C of so many bytes at the end of parts[2] is known; 0: not */
+    uint32_t known_crc;
+    struct journal_direct *direct;                           /* or NULL */
     void (*done)(struct journal_entry *entry, enum err err); /* on the core, in order of adding */
     /* out, valid in done when err is OK: where the body lies; take a reference to keep it */
     struct journal_piece *piece;

@@ -6,6 +6,8 @@
 #include "base/endian.h"
 #include "store/journal_state.h"
 
+#define KNOWN_SIZE_MIN 512 /* smaller ranges are read as quickly */
+
 static uint32_t body_size_of(const struct journal_entry *entry)
 {
     size_t size = 0;
@@ -62,6 +64,8 @@ static enum err direct_write(struct journal_commit *commit, struct os *os)
             if (err != ERR_OK)
                 return err;
             journal_writer_init(writer, os, direct->fd, direct->offset);
+            if (commit->buffer && direct->uncached_fd >= 0)
+                journal_writer_uncached(writer, direct->uncached_fd, commit->buffer);
             end = direct->offset;
         }
         if (direct->reserve_size > 0) /* when it fails the write tells */
@@ -105,6 +109,31 @@ static enum err piece_open(struct journal_commit *commit, struct os *os)
     return ERR_OK;
 }
 
+static void group_begin(struct journal_commit *commit, struct os *os)
+{
+    struct journal_piece *piece = commit->piece;
+    journal_writer_init(&commit->writer, os, piece->file.fd, piece->used);
+    /* smaller ones take less time and less work through it */
+    if (!commit->buffer || commit->body_size < JOURNAL_UNCACHED_SIZE_MIN)
+        return;
+    if (piece->uncached_fd == UNCACHED_FD_NONE)
+        piece->uncached_fd = uncached_open(os, piece->path);
+    if (piece->uncached_fd >= 0)
+        journal_writer_uncached(&commit->writer, piece->uncached_fd, commit->buffer);
+}
+
+/* Large batches have been looked at when they came. */
+static uint32_t last_part_crc(const struct journal_entry *entry, uint32_t crc)
+{
+    const struct slice *part = &entry->parts[COUNT_OF(entry->parts) - 1];
+    if (entry->known_size < KNOWN_SIZE_MIN)
+        return crc32c(crc, part->data, part->size);
+    size_t at = part->size - entry->known_size;
+    DCHECK(crc32c(0, part->data + at, entry->known_size) == entry->known_crc);
+    crc = crc32c(crc, part->data, at);
+    return crc32c_join(crc, entry->known_crc, entry->known_size);
+}
+
 static uint32_t body_crc(struct journal_commit *commit)
 {
     uint32_t crc = 0;
@@ -114,8 +143,9 @@ static uint32_t body_crc(struct journal_commit *commit)
             continue;
         entry_head_put(entry);
         crc = crc32c(crc, entry->head, sizeof(entry->head));
-        for (size_t i = 0; i < COUNT_OF(entry->parts); i++)
+        for (size_t i = 0; i + 1 < COUNT_OF(entry->parts); i++)
             crc = crc32c(crc, entry->parts[i].data, entry->parts[i].size);
+        crc = last_part_crc(entry, crc);
     }
     return crc;
 }
@@ -127,7 +157,7 @@ static enum err group_write(struct journal_commit *commit, struct os *os)
     uint8_t file_head[JOURNAL_HEAD_SIZE];
     uint8_t group_head[JOURNAL_HEAD_SIZE];
     struct journal_head head = commit->head;
-    journal_writer_init(writer, os, piece->file.fd, piece->used);
+    group_begin(commit, os);
     if (piece->used == 0) {
         head.magic = JOURNAL_MAGIC_PIECE;
         head.body_size = commit->number_before;

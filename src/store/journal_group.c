@@ -79,7 +79,21 @@ void journal_writer_init(struct journal_writer *writer, struct os *os, int fd, u
     writer->fd = fd;
     writer->offset = offset;
     writer->err = ERR_OK;
+    writer->is_uncached = false;
     writer->count = 0;
+}
+
+void journal_writer_uncached(struct journal_writer *writer, int fd_uncached, struct buf *buffer)
+{
+    writer->is_uncached = true;
+    writer->uncached = (struct uncached){
+        .os = writer->os, .fd = writer->fd, .fd_uncached = fd_uncached, .buffer = buffer};
+    uncached_begin(&writer->uncached, writer->offset);
+}
+
+static enum err error_of(enum err err)
+{
+    return err == ERR_OK || err == ERR_DISK_FULL ? err : ERR_OFFLINE;
 }
 
 /* The parts without their first size bytes; returns how many are left. */
@@ -98,6 +112,9 @@ static int parts_drop(struct iovec *parts, int count, size_t size)
 
 enum err journal_writer_flush(struct journal_writer *writer)
 {
+    if (writer->is_uncached && writer->err == ERR_OK)
+        writer->err = error_of(uncached_end(&writer->uncached));
+    writer->is_uncached = false;
     while (writer->count > 0 && writer->err == ERR_OK) {
         ssize_t size = writer->os->ops->pwritev(writer->os, writer->fd, writer->parts,
                                                 writer->count, writer->offset);
@@ -106,10 +123,8 @@ enum err journal_writer_flush(struct journal_writer *writer)
         if (size > 0) {
             writer->offset += (uint64_t)size;
             writer->count = parts_drop(writer->parts, writer->count, (size_t)size);
-        } else if (size < 0 && err_from_errno((int)-size) == ERR_DISK_FULL) {
-            writer->err = ERR_DISK_FULL;
         } else {
-            writer->err = ERR_OFFLINE;
+            writer->err = size < 0 ? error_of(err_from_errno((int)-size)) : ERR_OFFLINE;
         }
     }
     writer->count = 0;
@@ -120,6 +135,11 @@ void journal_writer_add(struct journal_writer *writer, struct slice bytes)
 {
     if (bytes.size == 0)
         return;
+    if (writer->is_uncached) {
+        if (writer->err == ERR_OK)
+            writer->err = error_of(uncached_add(&writer->uncached, bytes));
+        return;
+    }
     if (writer->count == (int)COUNT_OF(writer->parts) &&
         journal_writer_flush(writer) != ERR_OK) /* remembered in err */
         return;

@@ -18,6 +18,7 @@
 #pragma once
 
 #include "os/os.h"
+#include "store/uncached.h"
 
 #define JOURNAL_HEAD_SIZE      64
 #define JOURNAL_GROUP_BLOCK    4096
@@ -58,11 +59,16 @@ struct journal_writer {
     int fd;
     uint64_t offset; /* where parts[0] goes */
     enum err err;
+    bool is_uncached; /* copied, not gathered */
+    struct uncached uncached;
     int count;
     struct iovec parts[512];
 };
 
 void journal_writer_init(struct journal_writer *writer, struct os *os, int fd, uint64_t offset);
+/* After init: what is added goes past the page cache. buffer: the caller's, as uncached.h wants it.
+ */
+void journal_writer_uncached(struct journal_writer *writer, int fd_uncached, struct buf *buffer);
 /* bytes must stay until the flush. */
 void journal_writer_add(struct journal_writer *writer, struct slice bytes);
 /* Zeros up to the next block; size: bytes since the last one. */

@@ -15,6 +15,8 @@ static void piece_file_close(struct conn_file *file)
     struct journal_piece *piece = CONTAINER_OF(file, struct journal_piece, file);
     if (file->fd >= 0)
         piece->os->ops->close(piece->os, file->fd);
+    if (piece->uncached_fd >= 0)
+        piece->os->ops->close(piece->os, piece->uncached_fd);
     free(piece->path);
     free(piece);
 }
@@ -37,6 +39,7 @@ struct journal_piece *journal_piece_new(struct os *os, const char *dir, uint64_t
     piece->os = os;
     piece->number = number;
     piece->file.fd = -1;
+    piece->uncached_fd = UNCACHED_FD_NONE;
     piece->file.close = piece_file_close;
     atomic_init(&piece->file.refs, 1);
     piece->path = path_make(dir, number);

@@ -174,6 +174,11 @@ void log_mark_finished(struct store_log *log)
     list_push_back(&log->home->finished, &log->finished_node);
 }
 
+bool log_is_read_from_memory(const struct store_log *log)
+{
+    return log_now_s(log) >= log->behind_until_s;
+}
+
 bool log_is_quiet(const struct store_log *log)
 {
     return list_empty(&log->queue) && log->inflight_count == 0 && !log->write &&

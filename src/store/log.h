@@ -11,13 +11,18 @@
 #include "store/scrub.h"
 #include "store/store.h"
 #include "store/transactions.h"
+#include "store/uncached.h"
 
 #define CHECKPOINT_KEY_SIZE     21
 #define LOG_BLOCK_SIZE          4096u
+#define LOG_WRITE_SIZE_CALM     (1u << 20)   /* the same while little waits in all logs */
+#define LOG_CALM_SHARE          4            /* of what may wait in all logs */
+#define LOG_CALM_LOGS           16           /* at least so many have room for that */
 #define LOG_WRITE_SIZE_MIN      (256u << 10) /* waiting bytes that start write-behind */
 #define LOG_WAITING_SHARE       3            /* what may wait for it, in sizes of the cache */
 #define LOG_WRITE_SIZE_PRESSED  (16u << 10)  /* the same when much waits in all logs */
 #define LOG_COPY_SIZE_MAX       4096u        /* smaller batches are copied to an arena */
+#define LOG_KEEP_SHARE          8 /* and those that are less of their buffer than one in so many */
 #define LOG_ARENA_SIZE          (64u << 10)
 #define LOG_QUEUE_BYTES_MAX     (64u << 20) /* of all logs of a core, not yet in the journal */
 #define LOG_CONTROL_SIZE_MAX    (64u << 10) /* larger batches never use the reserve */
@@ -26,6 +31,8 @@
 #define LOG_CHECKPOINT_CALM     128u /* when nothing waits for them: clients come first */
 #define LOG_GROUP_COUNT_MIN     64u
 #define LOG_GROUP_COUNT_MAX     256u
+#define LOG_BEHIND_S            60 /* a reader of files counts for so long */
+#define LOG_SECOND_NS           1000000000ull
 #define LOG_DRAIN_NS            5000000000ull
 #define LOG_IDLE_CHECKPOINT_NS  60000000000ull
 #define LOG_RETRY_NS            20000000ull
@@ -50,6 +57,7 @@ struct log_place {
 struct segment_file {
     struct conn_file file;
     struct os *os;
+    int uncached_fd; /* for the log's core; UNCACHED_FD_... when negative */
 };
 
 struct segment {
@@ -76,6 +84,7 @@ struct tail_batch {
     int64_t segment_base;
     uint32_t position;
     bool is_written;
+    bool is_uncached;       /* past the page cache: what is there has been read from the disk */
     struct buf_range bytes; /* one reference */
 };
 
@@ -84,6 +93,7 @@ struct tail_batch {
 struct tail {
     struct tail_batch *batches;
     uint32_t capacity;
+    uint32_t stuck_blocks; /* of buffers: in the segments, behind a batch that is not */
     uint64_t first;
     uint64_t written;
     uint64_t committed;
@@ -251,6 +261,7 @@ struct store_log {
     struct list all_node;
     struct list turn_node;
     unsigned unlink_count;
+    uint32_t behind_until_s; /* until then somebody may read what has left the memory */
     struct log_publish *publish;
     void *quiet_arg;
 };
@@ -310,6 +321,7 @@ struct log_core {
     uint64_t drain_until_ns;
     bool is_draining;
     bool is_drained;
+    bool is_short;   /* of memory: its pressure is being met */
     bool is_pressed; /* the journal waits for checkpoints */
     bool is_offline; /* its journal is, and all logs know */
 };
@@ -370,6 +382,12 @@ struct log_name {
 struct log_name log_name(const struct store_log_key *key);
 NODISCARD enum err log_piece_add(struct store_log *log, struct journal_piece *piece, uint64_t lsn);
 void log_pieces_release(struct store_log *log, uint64_t lsn);
+static inline uint32_t log_now_s(const struct store_log *log)
+{
+    return (uint32_t)(core_now_ns(log->home->core) / LOG_SECOND_NS);
+}
+/* Nobody reads the log's files: what is written there need not be in the page cache. */
+bool log_is_read_from_memory(const struct store_log *log);
 
 /* --- log_format.c --- */
 struct log_head {
@@ -455,6 +473,8 @@ void segment_file_unref(struct segment_file *file);
 void segment_file_set(struct store_log *log, struct segment *segment,
                       struct segment_file *take_file);
 void segment_touch(struct store_log *log, struct segment *segment);
+/* The open segment's descriptor for uncached writes, or that there is none; the first stays. */
+void segment_uncached_set(struct store_log *log, struct segment *segment, int take_fd);
 void segment_close_all(struct store_log *log);
 /* Space to be reserved before a write from position to end; size 0: none. It is taken as reserved:
  * a reservation that fails leaves it to the write to find out. */

@@ -40,7 +40,7 @@ static enum err admit_new(const struct store_log *log, const struct store_append
 /* A small batch must not keep a large buffer alive: it gets a copy. */
 static enum err keep(struct log_core *home, struct buf_range batch, struct buf_range *out)
 {
-    if (batch.size >= LOG_COPY_SIZE_MAX && batch.size >= batch.buf->capacity / 4) {
+    if (batch.size >= LOG_COPY_SIZE_MAX && batch.size >= batch.buf->capacity / LOG_KEEP_SHARE) {
         *out = batch;
         buf_ref(batch.buf);
         return ERR_OK;

@@ -56,6 +56,8 @@ static void make_append(struct log_entry *entry)
     journal->parts[0] = slice_make(entry->head, LOG_HEAD_SIZE);
     journal->parts[1] = slice_make(log->block, head.carry_size);
     journal->parts[2] = buf_range_slice(batch->bytes);
+    journal->known_size = batch->bytes.size - BATCH_CRC_BEGIN;
+    journal->known_crc = batch_crc_get(journal->parts[2].data);
 }
 
 static void make_control(struct log_entry *entry)
@@ -155,13 +157,16 @@ static void extent_fill(struct log_entry *entry, const struct log_head *head,
     /* the first batch has LOG_DIRECT_BATCH_MIN bytes: more than a block */
     memcpy(out, extent->parts[0].data, head->carry_size);
     copy_back(entry, out + head->carry_size, head->trail_size);
-    *direct = (struct journal_direct){.fd = extent->file->file.fd,
-                                      .dir_fd = -1,
-                                      .offset = head->position,
-                                      .reserve_offset = space.offset,
-                                      .reserve_size = space.size,
-                                      .parts = extent->parts,
-                                      .part_count = entry->batch_count};
+    int uncached_fd = extent->file->uncached_fd;
+    *direct = (struct journal_direct){
+        .fd = extent->file->file.fd,
+        .uncached_fd = log_is_read_from_memory(entry->log) ? uncached_fd : UNCACHED_FD_NONE,
+        .dir_fd = -1,
+        .offset = head->position,
+        .reserve_offset = space.offset,
+        .reserve_size = space.size,
+        .parts = extent->parts,
+        .part_count = entry->batch_count};
     log_head_put(entry->head, head);
     entry->journal.type = JOURNAL_EXTENT;
     entry->journal.direct = direct;
@@ -239,6 +244,7 @@ static void entry_unmake(struct store_log *log, struct log_entry *entry, bool ca
     if (entry->extent)
         log_extent_free(entry, &log->queue);
     memset(entry->journal.parts, 0, sizeof(entry->journal.parts));
+    entry->journal.known_size = 0;
     log->carry = log->carry || carried;
 }
 
@@ -264,11 +270,14 @@ static enum err flush_one(struct store_log *log, bool direct)
     return ERR_OK;
 }
 
-/* The segment must be open and its name durable: in the background, for next time. */
+/* The segment must be open (best past the page cache, too) and its name durable: in the background,
+ * for next time. */
 static void direct_prepare(struct store_log *log)
 {
     const struct segment *segment = segment_find(log, log->next.segment_base);
-    log->is_direct_wanted = !segment || !segment->file || !segment->is_named;
+    log->is_direct_wanted =
+        !segment || !segment->file || !segment->is_named ||
+        (segment->file->uncached_fd == UNCACHED_FD_NONE && log_is_read_from_memory(log));
     if (log->is_direct_wanted)
         tail_write_start(log, false);
 }
@@ -339,6 +348,7 @@ static void data_committed(struct store_log *log, struct log_entry *entry)
                                       .size = batch->bytes.size,
                                       .max_timestamp_ms = batch->max_timestamp_ms};
         batch->is_written = entry->journal.direct != NULL;
+        batch->is_uncached = batch->is_written && entry->journal.direct->uncached_fd >= 0;
         /* without memory the index is only coarser */
         (void)!index_add(&segment->index, segment->base, batch->position, &header,
                          log->config->index_interval_bytes);
@@ -489,15 +499,21 @@ static void entries_finish(struct store_log *log)
     }
 }
 
-/* Enough waits in this log; or too much in all of them together, for small batches take several
- * times their size in memory. */
+/* Enough waits in this log: the less, the more waits in all of them together, for small batches
+ * take several times their size in memory. */
 static bool is_write_due(const struct store_log *log)
 {
-    uint64_t waiting = log->tail.unwritten_bytes;
-    return waiting >= LOG_WRITE_SIZE_MIN ||
-           (waiting >= LOG_WRITE_SIZE_PRESSED &&
-            atomic_load_explicit(&log->home->unwritten_bytes, memory_order_relaxed) >
-                log->home->unwritten_bytes_max);
+    const struct log_core *home = log->home;
+    uint64_t all = atomic_load_explicit(&home->unwritten_bytes, memory_order_relaxed);
+    uint64_t enough = LOG_WRITE_SIZE_MIN;
+    if (all > home->unwritten_bytes_max)
+        enough = LOG_WRITE_SIZE_PRESSED;
+    else if (all <= home->unwritten_bytes_max / LOG_CALM_SHARE)
+        enough = MAX(enough, MIN(LOG_WRITE_SIZE_CALM, home->unwritten_bytes_max / LOG_CALM_LOGS));
+    /* what went straight to a segment leaves the memory only after what came before it */
+    bool is_in_the_way =
+        log->tail.unwritten_bytes > 0 && log->tail.stuck_blocks >= enough / LOG_BLOCK_SIZE;
+    return is_in_the_way || log->tail.unwritten_bytes >= enough;
 }
 
 static void finish_log(struct store_log *log)

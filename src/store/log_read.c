@@ -21,6 +21,8 @@ enum err store_log_read(struct store_log *log, struct store_read *read)
     const struct tail *tail = &log->tail;
     bool in_tail =
         tail->next > tail->first && tail_at(tail, tail->first)->base_offset <= read->offset;
+    if (!in_tail && read != &log->home->scrub.read)
+        log->behind_until_s = log_now_s(log) + LOG_BEHIND_S;
     if ((log->state == LOG_OPEN && !log->is_swapping) || in_tail) {
         enum err err = read_open(log, read);
         return err == ERR_OK ? read_aborted_add(log, read) : err;

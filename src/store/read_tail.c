@@ -45,7 +45,8 @@ static uint64_t stretch_find(const struct store_log *log, const struct store_rea
     *out_size = 0;
     for (; number < tail->committed; number++) {
         const struct tail_batch *batch = tail_at(tail, number);
-        if (!batch->is_written || batch->segment_base != first->segment_base ||
+        if (!batch->is_written || batch->is_uncached ||
+            batch->segment_base != first->segment_base ||
             batch->position != first->position + *out_size || !fits(read, batch, *out_size))
             break;
         *out_size += batch->bytes.size;

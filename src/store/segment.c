@@ -73,14 +73,18 @@ enum err segment_place(struct store_log *log)
     return ERR_OK;
 }
 
-static void segment_close(struct store_log *log, struct segment *segment)
+static void file_drop(struct log_core *home, struct segment *segment)
 {
-    if (!segment->file)
-        return;
     list_remove(&segment->open_node);
-    log->home->open_count--;
+    home->open_count -= segment->file->uncached_fd >= 0 ? 2 : 1;
     segment_file_unref(segment->file);
     segment->file = NULL;
+}
+
+static void segment_close(struct store_log *log, struct segment *segment)
+{
+    if (segment->file)
+        file_drop(log->home, segment);
 }
 
 void segment_remove(struct store_log *log, struct segment *segment)
@@ -112,6 +116,8 @@ static void file_close(struct conn_file *file)
 {
     struct segment_file *self = CONTAINER_OF(file, struct segment_file, file);
     self->os->ops->close(self->os, file->fd);
+    if (self->uncached_fd >= 0)
+        self->os->ops->close(self->os, self->uncached_fd);
     free(self);
 }
 
@@ -121,6 +127,7 @@ struct segment_file *segment_file_new(struct os *os, int fd)
     if (!self)
         return NULL;
     self->os = os;
+    self->uncached_fd = UNCACHED_FD_NONE;
     self->file.fd = fd;
     self->file.close = file_close;
     atomic_init(&self->file.refs, 1);
@@ -131,6 +138,13 @@ void segment_file_unref(struct segment_file *file)
 {
     if (file && atomic_fetch_sub(&file->file.refs, 1) == 1)
         file->file.close(&file->file);
+}
+
+/* As many as there are too many, but for this one. */
+static void oldest_close(struct log_core *home, const struct segment *spared)
+{
+    while (home->open_count > home->open_max && home->open_lru.next != &spared->open_node)
+        file_drop(home, LIST_ENTRY(home->open_lru.next, struct segment, open_node));
 }
 
 void segment_file_set(struct store_log *log, struct segment *segment,
@@ -145,13 +159,24 @@ void segment_file_set(struct store_log *log, struct segment *segment,
     segment->file = take_file;
     list_push_back(&home->open_lru, &segment->open_node);
     home->open_count++;
-    while (home->open_count > home->open_max && home->open_lru.next != &segment->open_node) {
-        struct segment *oldest = LIST_ENTRY(home->open_lru.next, struct segment, open_node);
-        list_remove(&oldest->open_node);
-        home->open_count--;
-        segment_file_unref(oldest->file);
-        oldest->file = NULL;
+    oldest_close(home, segment);
+}
+
+void segment_uncached_set(struct store_log *log, struct segment *segment, int take_fd)
+{
+    struct log_core *home = log->home;
+    struct segment_file *file = segment->file;
+    if (!file || file->uncached_fd >= 0) {
+        if (take_fd >= 0)
+            log->store->os->ops->close(log->store->os, take_fd);
+        return;
     }
+    file->uncached_fd = take_fd;
+    if (take_fd < 0)
+        return;
+    home->open_count++;
+    segment_touch(log, segment);
+    oldest_close(home, segment);
 }
 
 void segment_file_replace(struct store_log *log, struct segment *segment,

@@ -99,12 +99,18 @@ static uint64_t batch_cost(const struct tail_batch *batch)
     return capacity / MAX(capacity / size, 1u);
 }
 
+static uint32_t batch_blocks(const struct tail_batch *batch)
+{
+    return (uint32_t)((batch_cost(batch) + LOG_BLOCK_SIZE - 1) / LOG_BLOCK_SIZE);
+}
+
 /* Skips what is in the segments already. */
 static void tail_advance(struct tail *tail)
 {
     while (tail->written < tail->committed && tail_at(tail, tail->written)->is_written) {
-        tail->cached_bytes += batch_cost(tail_at(tail, tail->written));
-        tail->written++;
+        const struct tail_batch *batch = tail_at(tail, tail->written++);
+        tail->cached_bytes += batch_cost(batch);
+        tail->stuck_blocks -= batch_blocks(batch);
     }
 }
 
@@ -114,7 +120,9 @@ void tail_commit(struct tail *tail, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         const struct tail_batch *batch = tail_at(tail, tail->committed++);
         is_written = is_written || batch->is_written;
-        if (!batch->is_written)
+        if (batch->is_written)
+            tail->stuck_blocks += batch_blocks(batch);
+        else
             tail->unwritten_bytes += batch->bytes.size;
     }
     if (is_written)
@@ -128,6 +136,7 @@ void tail_written(struct tail *tail, uint64_t number)
         if (batch->is_written)
             continue;
         batch->is_written = true;
+        tail->stuck_blocks += batch_blocks(batch);
         tail->unwritten_bytes -= batch->bytes.size;
     }
     tail_advance(tail);
@@ -225,18 +234,24 @@ void tail_cache_trim(struct log_core *home)
     tail_cache_shrink(home, home->cached_bytes_max);
 }
 
-void tail_cache_pressure(void *arg, size_t size)
+/* What waits for its segment can leave once it is there. */
+static void unwritten_start(struct log_core *home)
 {
-    struct log_core *home = arg;
-    log_entries_free(home);
-    uint64_t wanted = MAX(size, home->cached_bytes_max / TAIL_PRESSURE_SHARE);
-    tail_cache_shrink(home, home->cached_bytes > wanted ? home->cached_bytes - wanted : 0);
-    if (home->cached_bytes > 0)
-        return;
-    /* what waits for its segment can leave once it is there */
     list_for_each (node, &home->live) {
         struct store_log *log = LIST_ENTRY(node, struct store_log, live_node);
         if (log->tail.unwritten_bytes > 0)
             tail_write_start(log, false);
     }
+}
+
+void tail_cache_pressure(void *arg, size_t size)
+{
+    struct log_core *home = arg;
+    home->is_short = true;
+    log_entries_free(home);
+    uint64_t wanted = MAX(size, home->cached_bytes_max / TAIL_PRESSURE_SHARE);
+    tail_cache_shrink(home, home->cached_bytes > wanted ? home->cached_bytes - wanted : 0);
+    if (home->cached_bytes == 0)
+        unwritten_start(home);
+    home->is_short = false;
 }

@@ -34,11 +34,14 @@ void tail_write_free(struct log_write *write)
 {
     for (uint32_t i = 0; i < write->segment_count; i++) {
         segment_file_unref(write->segments[i].file);
+        if (write->segments[i].is_uncached_opened && write->segments[i].uncached_fd >= 0)
+            write->os->ops->close(write->os, write->segments[i].uncached_fd);
         text_deinit(&write->segments[i].offsets);
         text_deinit(&write->segments[i].times);
     }
     for (uint32_t i = 0; i < write->item_count; i++)
         buf_unref(write->items[i].bytes.buf);
+    buf_unref(write->buffer);
     free(write->segments);
     free(write->items);
     free(write->dir);
@@ -54,12 +57,14 @@ struct write_segment *tail_write_segment(struct log_write *write, struct segment
             return &write->segments[i - 1];
     }
     struct write_segment *added = &write->segments[write->segment_count++];
-    *added = (struct write_segment){.base = segment->base, .size = segment->size};
+    *added = (struct write_segment){
+        .base = segment->base, .size = segment->size, .uncached_fd = UNCACHED_FD_NONE};
     text_init(&added->offsets);
     text_init(&added->times);
     if (segment->file) {
         atomic_fetch_add(&segment->file->file.refs, 1);
         added->file = segment->file;
+        added->uncached_fd = segment->file->uncached_fd;
     }
     return added;
 }
@@ -100,17 +105,20 @@ enum err tail_write_all(struct os *os, int fd, struct iovec *parts, int count, u
     return ERR_OK;
 }
 
-enum err tail_write_file(struct log_write *write, struct write_segment *segment)
+static void file_open_uncached(struct log_write *write, struct write_segment *segment,
+                               const char *path)
+{
+    if (!write->is_uncached || segment->uncached_fd != UNCACHED_FD_NONE)
+        return;
+    segment->uncached_fd = uncached_open(write->os, path);
+    segment->is_uncached_opened = true;
+}
+
+static enum err file_open(struct log_write *write, struct write_segment *segment, const char *path)
 {
     if (segment->file)
         return ERR_OK;
-    size_t size = strlen(write->dir) + 32;
-    char *path = malloc(size);
-    if (!path)
-        return ERR_NO_MEMORY;
-    (void)snprintf(path, size, "%s/%020lld.log", write->dir, (long long)segment->base);
     int fd = segment_open_path(write->os, write->dir, path, true);
-    free(path);
     if (fd < 0)
         return err_of(fd);
     segment->file = segment_file_new(write->os, fd);
@@ -118,6 +126,23 @@ enum err tail_write_file(struct log_write *write, struct write_segment *segment)
         return ERR_OK;
     write->os->ops->close(write->os, fd);
     return ERR_NO_MEMORY;
+}
+
+enum err tail_write_file(struct log_write *write, struct write_segment *segment)
+{
+    bool is_open = !write->is_uncached || segment->uncached_fd != UNCACHED_FD_NONE;
+    if (segment->file && is_open)
+        return ERR_OK;
+    size_t size = strlen(write->dir) + 32;
+    char *path = malloc(size);
+    if (!path)
+        return ERR_NO_MEMORY;
+    (void)snprintf(path, size, "%s/%020lld.log", write->dir, (long long)segment->base);
+    enum err err = file_open(write, segment, path);
+    if (err == ERR_OK)
+        file_open_uncached(write, segment, path);
+    free(path);
+    return err;
 }
 
 static void space_reserve(struct log_write *write)
@@ -131,30 +156,67 @@ static void space_reserve(struct log_write *write)
     }
 }
 
+/* How many items from first on are one run of bytes in one segment, and its size. */
+static uint32_t run_count(const struct log_write *write, uint32_t first, uint64_t *out_size)
+{
+    const struct write_item *items = write->items + first;
+    uint64_t size = 0;
+    uint32_t count = 0;
+    while (first + count < write->item_count && items[count].segment == items->segment &&
+           items[count].position == items->position + size)
+        size += items[count++].bytes.size;
+    *out_size = size;
+    return count;
+}
+
+static enum err run_write_uncached(const struct log_write *write, const struct write_item *items,
+                                   uint32_t count)
+{
+    const struct write_segment *segment = &write->segments[items->segment];
+    struct uncached out = {.os = write->os,
+                           .fd = segment->file->file.fd,
+                           .fd_uncached = segment->uncached_fd,
+                           .buffer = write->buffer};
+    enum err err = ERR_OK;
+    uncached_begin(&out, items->position);
+    for (uint32_t i = 0; i < count && err == ERR_OK; i++)
+        err = uncached_add(&out, buf_range_slice(items[i].bytes));
+    return err == ERR_OK ? uncached_end(&out) : err;
+}
+
+static enum err run_write(const struct log_write *write, const struct write_item *items,
+                          uint32_t count)
+{
+    const struct write_segment *segment = &write->segments[items->segment];
+    struct iovec parts[WRITE_PART_MAX];
+    enum err err = ERR_OK;
+    for (uint32_t done = 0; done < count && err == ERR_OK;) {
+        uint64_t offset = items[done].position;
+        int part_count = 0;
+        for (; done < count && part_count < WRITE_PART_MAX; done++, part_count++) {
+            struct slice bytes = buf_range_slice(items[done].bytes);
+            parts[part_count] = (struct iovec){(void *)(uintptr_t)bytes.data, bytes.size};
+        }
+        err = tail_write_all(write->os, segment->file->file.fd, parts, part_count, offset);
+    }
+    return err;
+}
+
 static enum err items_write(struct log_write *write)
 {
+    enum err err = ERR_OK;
     space_reserve(write);
-    struct iovec parts[WRITE_PART_MAX];
-    uint32_t i = 0;
-    while (i < write->item_count) {
-        const struct write_item *first = &write->items[i];
-        struct write_segment *segment = &write->segments[first->segment];
-        uint64_t end = first->position;
-        int count = 0;
-        for (; i < write->item_count && count < WRITE_PART_MAX; i++, count++) {
-            const struct write_item *item = &write->items[i];
-            if (item->segment != first->segment || item->position != end)
-                break;
-            parts[count].iov_base = item->bytes.buf->data + item->bytes.offset;
-            parts[count].iov_len = item->bytes.size;
-            end += item->bytes.size;
-        }
-        enum err err =
-            tail_write_all(write->os, segment->file->file.fd, parts, count, first->position);
-        if (err != ERR_OK)
-            return err;
+    for (uint32_t i = 0; i < write->item_count && err == ERR_OK;) {
+        const struct write_item *items = write->items + i;
+        uint64_t size;
+        uint32_t count = run_count(write, i, &size);
+        bool is_uncached = write->buffer && size >= UNCACHED_SIZE_MIN &&
+                           write->segments[items->segment].uncached_fd >= 0;
+        err =
+            is_uncached ? run_write_uncached(write, items, count) : run_write(write, items, count);
+        i += count;
     }
-    return ERR_OK;
+    return err;
 }
 
 enum err tail_write_sync_dir(struct log_write *write, const char *path)
@@ -238,6 +300,9 @@ void tail_write_files(struct log_write *write)
             continue;
         segment_file_set(write->log, segment, from->file);
         from->file = NULL;
+        if (from->is_uncached_opened)
+            segment_uncached_set(write->log, segment, from->uncached_fd);
+        from->is_uncached_opened = false;
     }
 }
 
@@ -320,8 +385,10 @@ static enum err items_add(struct log_write *write)
         return ERR_NO_MEMORY;
     enum err err = ERR_OK;
     for (uint64_t i = tail->written; i < tail->committed && err == ERR_OK; i++) {
-        if (!tail_at(tail, i)->is_written)
-            err = item_add(write, tail_at(tail, i));
+        if (tail_at(tail, i)->is_written)
+            continue;
+        tail_at(tail, i)->is_uncached = write->buffer != NULL;
+        err = item_add(write, tail_at(tail, i));
     }
     return err;
 }
@@ -349,16 +416,31 @@ static void segments_add(struct log_write *write)
     log->is_direct_wanted = false;
 }
 
-void tail_write_start(struct store_log *log, bool sync)
+static bool may_start(const struct store_log *log, bool sync)
 {
     if (log->write || log->is_swap_wanted || log->state != LOG_OPEN || log->err != ERR_OK)
+        return false;
+    /* the cut waits for nothing to be on its way, and writes all the same */
+    return sync || log->checkpoint_state != LOG_CP_CUT;
+}
+
+void tail_write_start(struct store_log *log, bool sync)
+{
+    if (!may_start(log, sync))
         return;
-    if (!sync && log->checkpoint_state == LOG_CP_CUT)
-        return; /* the cut waits for nothing to be on its way, and writes all the same */
-    struct log_write *write = tail_write_new(log);
-    if (!write)
+    bool is_uncached = log_is_read_from_memory(log);
+    struct buf *buffer = NULL;
+    if (is_uncached && !log->home->is_short && log->tail.unwritten_bytes >= LOG_WRITE_SIZE_MIN)
+        buffer = buf_pool_get(core_buffers(log->home->core), UNCACHED_BUFFER_SIZE);
+    /* for lack of memory it may have been started meanwhile */
+    struct log_write *write = may_start(log, sync) ? tail_write_new(log) : NULL;
+    if (!write) {
+        buf_unref(buffer);
         return;
+    }
     write->sync = sync;
+    write->buffer = buffer;
+    write->is_uncached = is_uncached && (buffer || log->is_direct_wanted);
     if (items_add(write) != ERR_OK) {
         tail_write_free(write);
         return;

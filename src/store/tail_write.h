@@ -9,7 +9,9 @@ struct write_segment {
     int64_t base;
     uint32_t size;             /* what is to be in the file in the end; sealed: it is cut there */
     struct segment_file *file; /* one reference, NULL: open it */
-    bool is_cut;               /* cut at size */
+    int uncached_fd;           /* the file's, or opened by the job */
+    bool is_uncached_opened;
+    bool is_cut; /* cut at size */
     bool want_sync;
     bool want_name;
     bool is_written;
@@ -45,6 +47,8 @@ struct log_write {
     uint32_t segment_count;
     struct write_item *items;
     uint32_t item_count;
+    bool is_uncached;   /* past the page cache, if the file system can */
+    struct buf *buffer; /* for that; one reference */
     char *dir;
     char *dir_parent;
     /* wake */
