@@ -94,6 +94,8 @@ struct conn_file *journal_piece_file(struct journal_piece *piece);
  * current one, then the next: one that is referenced keeps those behind it. Any core. */
 void journal_piece_ref(struct journal_piece *piece);
 void journal_piece_unref(struct journal_piece *piece);
+/* As _unref when what it holds is needed at the next start: its file stays. */
+void journal_piece_keep(struct journal_piece *piece);
 
 /* --- Replay, before any journal is open --- */
 struct journal_found {

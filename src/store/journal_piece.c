@@ -81,11 +81,20 @@ void journal_piece_unref(struct journal_piece *piece)
             return;
         /* of a run before: the run's next piece, whose groups vouch for this one's, goes later */
         struct journal_piece *behind = piece->behind;
-        if (piece->is_old)
+        bool is_kept = atomic_load(&piece->is_kept);
+        if (piece->is_old && !is_kept)
             (void)piece->os->ops->unlink(piece->os, piece->path);
         journal_piece_drop(piece);
         piece = behind;
+        if (piece && is_kept)
+            atomic_store(&piece->is_kept, true);
     }
+}
+
+void journal_piece_keep(struct journal_piece *piece)
+{
+    atomic_store(&piece->is_kept, true);
+    journal_piece_unref(piece);
 }
 
 /* --- the wheel --- */

@@ -41,6 +41,7 @@ struct journal_piece {
     _Atomic uint32_t refs;
     bool is_old;                  /* of a run before: deleted with its last reference */
     _Atomic bool is_orphan;       /* its journal is closed: freed with its last reference */
+    _Atomic bool is_kept;         /* old: not deleted all the same, the next run needs it */
     struct journal_piece *behind; /* old: keeps a reference to the run's next piece */
     char *path;
 };

@@ -106,6 +106,14 @@ static void entries_free(struct list *entries)
     }
 }
 
+/* The journal still holds what no checkpoint speaks of. */
+static void pieces_keep(struct store_log *log)
+{
+    while (log->piece_count > 0)
+        journal_piece_keep(log->pieces[--log->piece_count].piece);
+    list_remove(&log->live_node);
+}
+
 void log_destroy(struct store_log *log)
 {
     compact_drop(log);
@@ -119,11 +127,10 @@ void log_destroy(struct store_log *log)
     }
     list_remove(&log->dirty_node);
     list_remove(&log->finished_node);
-    list_remove(&log->live_node);
     list_remove(&log->cache_node);
     list_remove(&log->checkpoint_node);
     list_remove(&log->all_node);
-    log_pieces_release(log, UINT64_MAX);
+    pieces_keep(log);
     while (log->segment_count > 0)
         segment_remove(log, log->segments[log->segment_count - 1]);
     entries_free(&log->queue);
@@ -179,13 +186,19 @@ bool log_is_read_from_memory(const struct store_log *log)
     return log_now_s(log) >= log->behind_until_s;
 }
 
-bool log_is_quiet(const struct store_log *log)
+/* Nothing is on its way; a checkpoint may wait for its turn. */
+static bool is_still(const struct store_log *log)
 {
     return list_empty(&log->queue) && log->inflight_count == 0 && !log->write &&
-           log->checkpoint_state == LOG_CP_NONE && !log->compact && list_empty(&log->jobs) &&
+           log->checkpoint_state <= LOG_CP_CUT && !log->compact && list_empty(&log->jobs) &&
            list_empty(&log->lookups) && log->unlink_count == 0 && list_empty(&log->reads) &&
            list_empty(&log->done_appends) && list_empty(&log->done_entries) &&
            list_empty(&log->duplicates);
+}
+
+bool log_is_quiet(const struct store_log *log)
+{
+    return is_still(log) && log->checkpoint_state == LOG_CP_NONE;
 }
 
 void log_settle_check(struct store_log *log)
@@ -307,7 +320,7 @@ void store_log_config_set(struct store_log *log, const struct store_log_config *
 
 void store_log_free(struct store_log *log)
 {
-    CHECK(log_is_quiet(log));
+    CHECK(is_still(log));
     log_destroy(log);
 }
 

@@ -361,6 +361,7 @@ struct store {
 
 /* --- log.c --- */
 struct store_log *log_make(struct store *store, struct store_log_key key);
+/* Memory only: what the journal has of it is there at the next start. */
 void log_destroy(struct store_log *log);
 /* Epochs, producers and holes of the checkpoint are in memory from now on. */
 void log_decode(struct store_log *log);

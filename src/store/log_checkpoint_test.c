@@ -66,6 +66,23 @@ static uint64_t cost(unsigned sync_together_min)
     return taken;
 }
 
+/* As a server does that finds its port taken: it ends before any core has run. */
+static void what_was_replayed_outlives_a_start_that_fails(void **state)
+{
+    struct log_fixture *f = opened(1000);
+    put_all(f, 2);
+    for (unsigned times = 0; times < 3; times++) {
+        if (times == 2) {
+            for (unsigned log = 0; log < FIXTURE_LOG_COUNT; log++)
+                store_log_free(f->logs[log]);
+        }
+        log_fixture_close(f);
+        assert_int_equal(log_fixture_open(f), ERR_OK);
+    }
+    check_all(f, 2);
+    log_fixture_free(f);
+}
+
 static void one_sync_for_many(void **state)
 {
     /* each log alone syncs its file, its folder and the folder above */
@@ -279,6 +296,7 @@ static void space_for_what_waits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_replayed_outlives_a_start_that_fails),
         cmocka_unit_test(one_sync_for_many),
         cmocka_unit_test(sync_fails),
         cmocka_unit_test(sync_of_a_waking_log_fails),

@@ -130,6 +130,7 @@ static void removal_done(struct core *core, struct core_work *work)
     if (log) {
         store_done_fn done = log->quiet_done;
         void *arg = log->quiet_arg;
+        log_pieces_release(log, UINT64_MAX);
         log_destroy(log);
         done(arg, removal->err);
     }

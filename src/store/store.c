@@ -415,8 +415,10 @@ void store_logs_claimed(struct store *store)
     size_t position = 0;
     struct store_log *log;
     CHECK(!store->is_claimed);
-    while ((log = map_next(&store->found, &position)))
+    while ((log = map_next(&store->found, &position))) {
+        log_pieces_release(log, UINT64_MAX); /* it was deleted */
         log_destroy(log);
+    }
     map_deinit(&store->found);
     map_init(&store->found, 0);
     (void)snprintf(path, sizeof(path), "%s/logs", store->dir);

@@ -85,7 +85,8 @@ NODISCARD enum err store_log_new(struct store *store, struct core *core, struct 
 void store_log_events_set(struct store_log *log, const struct store_log_events *events, void *arg);
 /* config must stay valid until replaced or the log is gone. Turning async on or off checkpoints. */
 void store_log_config_set(struct store_log *log, const struct store_log_config *config);
-/* Frees memory only; the log must be quiet (drained or detached). */
+/* Frees memory only; nothing of the log may be on its way: it is drained or detached, or no core
+ * has run since it was made. What the journal has of it is there at the next start. */
 void store_log_free(struct store_log *log);
 /* Deletes its files in the background; the catalogue entry first. Frees the log. done on its core.
  */

@@ -128,6 +128,23 @@ class ProgramTest(case.ServerCase):
         self.assertIn(f"127.0.0.1:{port}", words)
         self.assertRegex(words, r"in use")
 
+    def test_a_start_that_fails_takes_nothing_away(self):
+        server = self.fresh()
+        server.start()
+        with raw.Client(server.port) as client:
+            self.assertEqual(client.create_topic("t")[0], 0)
+            one = batch.build([(None, b"kept", ())], int(time.time() * 1000))
+            self.assertEqual(client.produce("t", 0, one)[0], 0)
+        server.kill()
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            code, words = leatd.run(["--data", str(server.data), "--listen",
+                                     f"127.0.0.1:{taken.getsockname()[1]}", *leatd.QUIET])
+        self.assertEqual(code, 1, words)
+        self.assertRegex(words, r"in use")
+        server.start()
+        with raw.Client(server.port) as client:
+            self.assertEqual(client.list_offset("t", 0, raw.LATEST)[2], 1)
+
     def test_a_data_folder_that_is_locked(self):
         code, words = leatd.run(["--data", str(self.server.data), "--listen",
                                  f"127.0.0.1:{leatd.free_port()}", *leatd.QUIET])
