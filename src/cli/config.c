@@ -79,7 +79,7 @@ enum cli_exit cli_config_add(struct cli *cli, const struct cli_config_query *que
     for (size_t i = 0; i < found.configs_count; i++) {
         const struct kafka_describe_configs_response_config *config = &found.configs[i];
         bool own = config->config_source != SOURCE_DEFAULT &&
-                   !(query->kind == CLI_CONFIG_TOPIC && config->config_source == SOURCE_STATIC);
+                   !(query->kind != CLI_CONFIG_BROKER && config->config_source == SOURCE_STATIC);
         if (!own && !query->all && query->key_count == 0)
             continue;
         struct cli_doc *row = cli_doc_row(cli, list);
@@ -238,8 +238,14 @@ static enum cli_exit take_target(struct cli *cli, enum cli_config_kind *out_kind
             return cli_fail(cli, CLI_USAGE, "leat config show topic TOPIC", "which topic?");
         return check_topic(cli, *out_name);
     }
+    if (strcmp(kind, "group") == 0) {
+        *out_kind = CLI_CONFIG_GROUP; /* a group may have settings before it is there */
+        if (out_name->size == 0)
+            return cli_fail(cli, CLI_USAGE, "leat config show group GROUP", "which group?");
+        return cli_cluster_open(cli);
+    }
     if (strcmp(kind, "broker") != 0)
-        return cli_fail(cli, CLI_USAGE, "it is one of topic, broker",
+        return cli_fail(cli, CLI_USAGE, "it is one of topic, broker, group",
                         "there are no settings of kind '%s'", kind);
     *out_kind = CLI_CONFIG_BROKER;
     enum cli_exit result = cli_cluster_open(cli);

@@ -4,7 +4,7 @@
 
 #include "cli/doc.h"
 
-enum cli_config_kind { CLI_CONFIG_TOPIC = 2, CLI_CONFIG_BROKER = 4 };
+enum cli_config_kind { CLI_CONFIG_TOPIC = 2, CLI_CONFIG_BROKER = 4, CLI_CONFIG_GROUP = 32 };
 
 struct cli_config_query {
     enum cli_config_kind kind;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cli/error.h"
+#include "cli/facts_share.h"
 #include "cli/nearest.h"
 #include "cli/topics.h"
 #include "cli/txn.h"
@@ -52,6 +53,9 @@ static struct cli_why_partition *add_partition(struct gathering *g, struct slice
                                        .start = -1,
                                        .end = -1,
                                        .stable = -1,
+                                       .shared = g->facts->why.share,
+                                       .told_lag = -1,
+                                       .told_lag_later = -1,
                                        .open_producer = -1,
                                        .open_last_ms = -1};
     return made;
@@ -212,6 +216,65 @@ static bool ask_modern(struct gathering *g, struct slice group)
     return true;
 }
 
+/* Such as "orders 0,1; bills 3". */
+static struct slice
+say_assignment(struct cli *cli, const struct kafka_share_group_describe_response_assignment *from)
+{
+    struct text text;
+    text_init(&text);
+    for (size_t t = 0; t < from->topic_partitions_count; t++) {
+        const struct kafka_share_group_describe_response_topic *topic = &from->topic_partitions[t];
+        text_add_format(&text, "%s%.*s ", t ? "; " : "", (int)topic->topic_name.size,
+                        (const char *)topic->topic_name.data);
+        for (size_t p = 0; p < topic->partitions_count; p++)
+            text_add_format(&text, "%s%d", p ? "," : "", topic->partitions[p]);
+    }
+    struct slice out = text.failed ? SLICE_NULL : slice_text(cli_string(cli, text_slice(&text)));
+    text_deinit(&text);
+    return out;
+}
+
+/* A partition may have several readers: the first of them is its member. */
+static void take_share(struct gathering *g,
+                       const struct kafka_share_group_describe_response_group *from)
+{
+    struct cli_why_facts *why = &g->facts->why;
+    why->share = true;
+    why->state = state_of(from->group_state);
+    g->facts->state = from->group_state;
+    g->facts->assignor = from->assignor_name;
+    why->member_count = from->members_count;
+    why->members = cli_alloc(g->cli, MAX(from->members_count, 1), sizeof(*why->members));
+    for (size_t i = from->members_count; i-- > 0;) {
+        const struct kafka_share_group_describe_response_member *member = &from->members[i];
+        why->members[i] =
+            (struct cli_why_member){.id = member->member_id,
+                                    .client = member->client_id,
+                                    .host = member->client_host,
+                                    .assigned = say_assignment(g->cli, &member->assignment)};
+        g->member = (int)i;
+        for (size_t t = 0; t < member->assignment.topic_partitions_count; t++) {
+            const struct kafka_share_group_describe_response_topic *topic =
+                &member->assignment.topic_partitions[t];
+            for (size_t p = 0; p < topic->partitions_count; p++)
+                take_assigned(g, topic->topic_name, topic->partitions[p]);
+        }
+        for (size_t t = 0; t < member->subscribed_topic_names_count; t++)
+            take_subscribed(g, member->subscribed_topic_names[t], -1);
+    }
+}
+
+/* True: it is a share group. */
+static bool ask_share(struct gathering *g, struct slice group)
+{
+    struct kafka_share_group_describe_response response;
+    if (!cli_facts_share_describe(g->cli, group, g->facts->coordinator, &response) ||
+        state_of(response.groups[0].group_state) == CLI_WHY_MISSING)
+        return false;
+    take_share(g, &response.groups[0]);
+    return true;
+}
+
 static enum cli_exit ask_classic(struct gathering *g, struct slice group)
 {
     struct kafka_describe_groups_request request = {.groups = &group, .groups_count = 1};
@@ -296,6 +359,54 @@ static void take_later(struct gathering *g, struct slice topic, int32_t partitio
         if (why->partitions[i].partition == partition &&
             slice_equal(why->partitions[i].topic, topic))
             why->partitions[i].committed_later = offset;
+}
+
+/* --- start offsets of share groups --- */
+
+typedef void (*take_start_fn)(struct gathering *g, struct slice topic, int32_t partition,
+                              int64_t start, int64_t lag);
+
+static enum cli_exit each_start(struct gathering *g, take_start_fn take)
+{
+    struct kafka_describe_share_group_offsets_response response;
+    const struct cli_facts *facts = g->facts;
+    enum cli_exit result =
+        cli_facts_share_offsets(g->cli, facts->why.group, facts->coordinator, &response);
+    if (result)
+        return result;
+    const struct kafka_describe_share_group_offsets_response_group *group = &response.groups[0];
+    for (size_t t = 0; t < group->topics_count; t++)
+        for (size_t p = 0; p < group->topics[t].partitions_count; p++) {
+            const struct kafka_describe_share_group_offsets_response_partition *one =
+                &group->topics[t].partitions[p];
+            if (!one->error_code)
+                take(g, group->topics[t].topic_name, one->partition_index, one->start_offset,
+                     one->lag);
+        }
+    return CLI_OK;
+}
+
+static void take_start(struct gathering *g, struct slice topic, int32_t partition, int64_t start,
+                       int64_t lag)
+{
+    if (start < 0 || !is_asked(g, topic))
+        return;
+    struct cli_why_partition *found = add_partition(g, topic, partition);
+    found->committed = start;
+    found->told_lag = lag;
+}
+
+static void take_start_later(struct gathering *g, struct slice topic, int32_t partition,
+                             int64_t start, int64_t lag)
+{
+    struct cli_why_facts *why = &g->facts->why;
+    for (size_t i = 0; i < why->partition_count; i++) {
+        struct cli_why_partition *p = &why->partitions[i];
+        if (p->partition != partition || !slice_equal(p->topic, topic))
+            continue;
+        p->committed_later = start;
+        p->told_lag_later = lag;
+    }
 }
 
 /* --- logs --- */
@@ -387,24 +498,39 @@ static enum cli_exit ask_offsets(struct cli *cli, struct cli_why_facts *why)
     return result;
 }
 
+static enum cli_exit gather_committed(struct gathering *g)
+{
+    struct kafka_offset_fetch_response committed;
+    enum cli_exit result = ask_committed(g->cli, g->facts, &committed);
+    if (!result)
+        each_committed(g, &committed, take_committed);
+    return result;
+}
+
+/* No transaction holds back readers of everything. */
+static void forget_stable(struct cli_why_facts *why)
+{
+    for (size_t i = 0; i < why->partition_count; i++)
+        why->partitions[i].stable = why->partitions[i].end;
+}
+
 enum cli_exit cli_facts_gather(struct cli *cli, struct slice group, struct slice topic,
                                struct cli_facts *out)
 {
     *out = (struct cli_facts){.why = {.group = group, .state = CLI_WHY_MISSING}};
     struct gathering g = {.cli = cli, .facts = out, .topic = topic};
     enum cli_exit result = cli_cluster_coordinator(cli, group, 0, &out->coordinator);
-    if (!result && !ask_modern(&g, group))
+    if (!result && !ask_modern(&g, group) && !ask_share(&g, group))
         result = ask_classic(&g, group);
-    struct kafka_offset_fetch_response committed;
     if (!result && out->why.state != CLI_WHY_MISSING && out->why.state != CLI_WHY_LOADING) {
-        result = ask_committed(cli, out, &committed);
-        if (!result)
-            each_committed(&g, &committed, take_committed);
+        result = out->why.share ? each_start(&g, take_start) : gather_committed(&g);
         if (!result)
             result = ask_topics(&g);
         tidy(&out->why);
         if (!result)
             result = ask_offsets(cli, &out->why);
+        if (!result && out->why.share && !cli_facts_share_is_committed(cli, group))
+            forget_stable(&out->why);
     }
     out->why.now_ms = cli_now_ms();
     return result;
@@ -413,10 +539,14 @@ enum cli_exit cli_facts_gather(struct cli *cli, struct slice group, struct slice
 enum cli_exit cli_facts_look_again(struct cli *cli, struct cli_facts *facts)
 {
     struct gathering g = {.cli = cli, .facts = facts};
+    for (size_t i = 0; i < facts->why.partition_count; i++) {
+        facts->why.partitions[i].committed_later = facts->why.partitions[i].committed;
+        facts->why.partitions[i].told_lag_later = facts->why.partitions[i].told_lag;
+    }
+    if (facts->why.share)
+        return each_start(&g, take_start_later);
     struct kafka_offset_fetch_response committed;
     enum cli_exit result = ask_committed(cli, facts, &committed);
-    for (size_t i = 0; i < facts->why.partition_count; i++)
-        facts->why.partitions[i].committed_later = facts->why.partitions[i].committed;
     if (!result)
         each_committed(&g, &committed, take_later);
     return result;
@@ -438,6 +568,22 @@ void cli_facts_find_open(struct cli *cli, struct cli_facts *facts)
     }
 }
 
+/* It is listed, but was not described. */
+static enum cli_exit say_unreadable(struct cli *cli,
+                                    const struct kafka_list_groups_response_group *group)
+{
+    static const char *const known[] = {"classic", "consumer", "share", ""};
+    const char *name = cli_string(cli, group->group_id);
+    for (size_t i = 0; i < COUNT_OF(known); i++)
+        if (strlen(known[i]) == group->group_type.size &&
+            strncasecmp((const char *)group->group_type.data, known[i], strlen(known[i])) == 0)
+            return cli_fail(cli, CLI_FAILED, "try again",
+                            "group '%s' is listed, but its coordinator does not describe it", name);
+    return cli_fail(cli, CLI_FAILED, "leat group list shows its state; use the tools of its kind",
+                    "group '%s' is of type %s, which leat does not know", name,
+                    cli_string(cli, group->group_type));
+}
+
 enum cli_exit cli_facts_missing(struct cli *cli, struct slice group)
 {
     struct cli_nearest nearest;
@@ -453,8 +599,11 @@ enum cli_exit cli_facts_missing(struct cli *cli, struct slice group)
                                         .quiet = true};
         if (cli_cluster_call(cli, &call))
             continue;
-        for (size_t i = 0; i < response.groups_count; i++)
+        for (size_t i = 0; i < response.groups_count; i++) {
+            if (slice_equal(response.groups[i].group_id, group))
+                return say_unreadable(cli, &response.groups[i]);
             cli_nearest_offer(&nearest, response.groups[i].group_id);
+        }
     }
     const char *fix = nearest.best.data
                           ? cli_words(cli, "did you mean '%s'?", cli_string(cli, nearest.best))

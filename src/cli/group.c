@@ -95,6 +95,8 @@ static void add_members(struct cli *cli, struct cli_doc *record, const struct cl
         cli_doc_add_text(cli, row, "client", member->client);
         cli_doc_add_text(cli, row, "host", member->host);
         cli_doc_add(cli, row, "partitions", CLI_DOC_NUMBER, (int64_t)member->partition_count);
+        if (why->share)
+            cli_doc_add_text(cli, row, "assigned", member->assigned);
         struct cli_doc *instance = cli_doc_add_text(cli, row, "instance", member->instance);
         instance->wide = true;
         cli_doc_add_text(cli, row, "member", member->id)->wide = true;
@@ -104,7 +106,7 @@ static void add_members(struct cli *cli, struct cli_doc *record, const struct cl
 static void add_offsets(struct cli *cli, struct cli_doc *record, const struct cli_why_facts *why)
 {
     struct cli_doc *list = cli_doc_add_list(cli, record, "offsets");
-    list->no_rows = "No offsets are committed.";
+    list->no_rows = why->share ? "No partition has been read." : "No offsets are committed.";
     for (size_t i = 0; i < why->partition_count; i++) {
         const struct cli_why_partition *p = &why->partitions[i];
         if (p->partition < 0)
@@ -112,10 +114,13 @@ static void add_offsets(struct cli *cli, struct cli_doc *record, const struct cl
         struct cli_doc *row = cli_doc_row(cli, list);
         cli_doc_add_text(cli, row, "topic", p->topic);
         cli_doc_add(cli, row, "partition", CLI_DOC_NUMBER, p->partition);
-        add_number(cli, row, "committed", p->committed);
+        add_number(cli, row, why->share ? "next" : "committed", p->committed);
         add_number(cli, row, "start", p->start);
         add_number(cli, row, "end", p->end);
-        cli_doc_add(cli, row, "lag", p->end < 0 ? CLI_DOC_NULL : CLI_DOC_NUMBER, cli_why_lag(p));
+        bool unknown = p->shared ? p->told_lag < 0 : p->end < 0;
+        cli_doc_add(cli, row, "lag", unknown ? CLI_DOC_NULL : CLI_DOC_NUMBER, cli_why_lag(p));
+        if (why->share)
+            continue; /* a partition has many readers: the members say what they have */
         cli_doc_add_text(cli, row, "client",
                          p->member >= 0 ? why->members[p->member].client : SLICE_NULL);
     }
@@ -145,7 +150,9 @@ enum cli_exit cli_group_describe(struct cli *cli)
         cli_doc_add_text(cli, record, "group", facts.why.group);
         cli_doc_add_text(cli, record, "state", facts.state);
         cli_doc_add_text(cli, record, "type",
-                         slice_text(facts.why.modern ? "consumer" : "classic"));
+                         slice_text(facts.why.share    ? "share"
+                                    : facts.why.modern ? "consumer"
+                                                       : "classic"));
         cli_doc_add_text(cli, record, "assignor", facts.assignor);
         cli_doc_add(cli, record, "coordinator", CLI_DOC_NUMBER, facts.coordinator)->wide = true;
         cli_doc_add(cli, record, "lag", CLI_DOC_NUMBER, lag);
@@ -213,7 +220,8 @@ enum cli_exit cli_group_delete(struct cli *cli)
         if (result)
             return result;
         const char *what =
-            cli_words(cli, "delete group %s and its committed offsets", cli->arguments[i]);
+            cli_words(cli, "delete %sgroup %s and its %soffsets", facts.why.share ? "share " : "",
+                      cli->arguments[i], facts.why.share ? "" : "committed ");
         if (cli_flags_has(&cli->flags, CLI_FLAG_DRY_RUN))
             cli_note(cli, "This would %s.", what);
         else if (!cli_confirm(cli, what))

@@ -7,6 +7,7 @@
 #include "cli/facts.h"
 #include "cli/group.h"
 #include "cli/topics.h"
+#include "wire/kafka_alter_share_group_offsets.h"
 #include "wire/kafka_offset_commit.h"
 
 #define OFFSET_COMMIT_BY_NAME 9 /* version 10 knows topics by id alone */
@@ -81,6 +82,47 @@ static enum cli_exit send_commit(struct cli *cli, const struct cli_facts *facts,
     return result;
 }
 
+/* The same for a share group: where it starts. */
+static enum cli_exit send_start(struct cli *cli, const struct cli_facts *facts,
+                                const struct cli_place *places, size_t count)
+{
+    struct kafka_alter_share_group_offsets_request request = {.group_id = facts->why.group};
+    struct kafka_alter_share_group_offsets_response response;
+    struct kafka_alter_share_group_offsets_request_topic *topic = NULL;
+    struct kafka_alter_share_group_offsets_request_partition *partitions =
+        cli_alloc(cli, count, sizeof(*partitions));
+    request.topics = cli_alloc(cli, count, sizeof(*request.topics));
+    for (size_t i = 0; i < count; i++) {
+        if (!topic || !slice_equal(topic->topic_name, places[i].topic)) {
+            topic = &request.topics[request.topics_count++];
+            topic->topic_name = places[i].topic;
+            topic->partitions = &partitions[i];
+        }
+        partitions[i].partition_index = places[i].partition;
+        partitions[i].start_offset = places[i].offset;
+        topic->partitions_count++;
+    }
+    struct cli_cluster_call call = {.node = facts->coordinator,
+                                    .key = KAFKA_API_ALTER_SHARE_GROUP_OFFSETS,
+                                    .request = &request,
+                                    .response = &response};
+    enum cli_exit result = cli_cluster_call(cli, &call);
+    if (!result && response.error_code)
+        return cli_error_say(cli, cli_string(cli, facts->why.group), response.error_code,
+                             response.error_message);
+    for (size_t t = 0; !result && t < response.responses_count; t++) {
+        const struct kafka_alter_share_group_offsets_response_topic *to = &response.responses[t];
+        for (size_t p = 0; !result && p < to->partitions_count; p++)
+            if (to->partitions[p].error_code)
+                result =
+                    cli_error_say(cli,
+                                  cli_words(cli, "%s partition %d", cli_string(cli, to->topic_name),
+                                            to->partitions[p].partition_index),
+                                  to->partitions[p].error_code, to->partitions[p].error_message);
+    }
+    return result;
+}
+
 static enum cli_exit print(struct cli *cli, const struct cli_facts *facts,
                            const struct cli_place *places, size_t count)
 {
@@ -101,7 +143,7 @@ static enum cli_exit check_places(struct cli *cli, const struct cli_place *place
     if (count == 0)
         return cli_fail(cli, CLI_NOT_FOUND,
                         "name the topic: leat group seek GROUP TOPIC --to WHERE",
-                        "the group has no committed offsets");
+                        "the group has no offsets yet");
     for (size_t i = 0; i < count; i++)
         if (places[i].error)
             return cli_error_say(cli,
@@ -149,7 +191,7 @@ enum cli_exit cli_group_seek(struct cli *cli)
         if (!cli_confirm(cli, cli_words(cli, "move %zu offset%s of group %s to %s", count,
                                         count == 1 ? "" : "s", cli->arguments[0], to)))
             return CLI_USAGE;
-        result = send_commit(cli, &facts, places, count);
+        result = (facts.why.share ? send_start : send_commit)(cli, &facts, places, count);
     }
     if (!result)
         result = print(cli, &facts, places, count);

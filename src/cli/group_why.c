@@ -12,7 +12,8 @@ static bool is_worth_watching(const struct cli_why_answer *answer)
 {
     return answer->reason == CLI_WHY_NOT_COMMITTING || answer->reason == CLI_WHY_NEVER_COMMITTED ||
            answer->reason == CLI_WHY_NOT_ASSIGNED || answer->reason == CLI_WHY_OPEN_TRANSACTION ||
-           answer->reason == CLI_WHY_BELOW_START;
+           answer->reason == CLI_WHY_BELOW_START || answer->reason == CLI_WHY_NOT_ACKNOWLEDGED ||
+           (answer->reason == CLI_WHY_NOTHING_READ && answer->partition);
 }
 
 /* Looks again and again until offsets move or the time is over. */

@@ -25,6 +25,8 @@ static int64_t reach(const struct cli_why_partition *p)
 
 int64_t cli_why_lag(const struct cli_why_partition *p)
 {
+    if (p->shared)
+        return MAX(p->told_lag, 0);
     if (p->end < 0 || (p->barren && p->stable >= p->end))
         return 0;
     int64_t from = p->committed >= 0 ? p->committed : MAX(p->start, 0);
@@ -34,12 +36,18 @@ int64_t cli_why_lag(const struct cli_why_partition *p)
 /* Something that a member could read now. */
 static bool has_readable(const struct cli_why_partition *p)
 {
+    if (p->shared)
+        return p->exists && p->told_lag > 0;
     int64_t from = p->committed >= 0 ? p->committed : MAX(p->start, 0);
     return p->exists && !p->barren && p->end >= 0 && from < reach(p);
 }
 
 static bool moves(const struct cli_why_partition *p)
 {
+    if (p->shared) /* a lag that grows is the work of producers */
+        return p->committed_later > p->committed ||
+               (p->committed_later != -2 && p->told_lag_later >= 0 &&
+                p->told_lag_later < p->told_lag);
     return p->committed_later != -2 && p->committed_later != p->committed;
 }
 
@@ -139,9 +147,9 @@ static bool is_empty(struct deciding *d)
     }
     text_add_text(&d->what, ".");
     text_add_format(&d->fix,
-                    "start a consumer with group.id=%.*s; if one runs, it does not reach "
+                    "start a %sconsumer with group.id=%.*s; if one runs, it does not reach "
                     "the server: leat doctor",
-                    group_size(d), group_name(d));
+                    d->facts->share ? "share " : "", group_size(d), group_name(d));
     return found(d, CLI_WHY_NO_MEMBERS, true, NULL);
 }
 
@@ -203,8 +211,8 @@ static bool is_out_of_range(struct deciding *d)
 {
     for (size_t i = 0; i < d->facts->partition_count; i++) {
         const struct cli_why_partition *p = &d->facts->partitions[i];
-        if (p->committed < 0 || p->end < 0 || moves(p))
-            continue;
+        if (p->shared || p->committed < 0 || p->end < 0 || moves(p))
+            continue; /* a share group goes to the log's start by itself */
         bool below = p->committed < p->start;
         if (!below && p->committed <= p->end)
             continue;
@@ -287,7 +295,8 @@ static bool hangs(struct deciding *d)
     for (size_t i = 0; i < d->facts->partition_count; i++) {
         const struct cli_why_partition *p = &d->facts->partitions[i];
         int64_t from = p->committed >= 0 ? p->committed : p->start;
-        if (!p->exists || p->stable < 0 || p->stable >= p->end ||
+        bool unknown = p->shared && p->committed < 0;
+        if (!p->exists || unknown || p->stable < 0 || p->stable >= p->end ||
             (from < p->stable && !p->barren) || p->member < 0 || moves(p))
             continue;
         text_add_format(&d->what, "An open transaction holds back ");
@@ -308,18 +317,24 @@ static bool hangs(struct deciding *d)
 static bool is_moving(struct deciding *d)
 {
     int64_t gained = 0;
+    size_t moved = 0;
     const struct cli_why_partition *one = NULL;
     for (size_t i = 0; i < d->facts->partition_count; i++) {
         const struct cli_why_partition *p = &d->facts->partitions[i];
         if (!moves(p))
             continue;
         one = p;
+        moved++;
         gained += p->committed_later - MAX(p->committed, 0);
     }
     if (!one)
         return false;
-    text_add_format(&d->what, "It moves: %" PRId64 " record%s committed in ", gained,
-                    gained == 1 ? "" : "s");
+    if (d->facts->share)
+        text_add_format(&d->what, "It moves: %zu partition%s went on in ", moved,
+                        moved == 1 ? "" : "s");
+    else
+        text_add_format(&d->what, "It moves: %" PRId64 " record%s committed in ", gained,
+                        gained == 1 ? "" : "s");
     cli_stamp_add_duration(&d->what, d->facts->watched_ms);
     text_add_format(&d->what, ", %" PRId64 " still wait.", d->answer->lag);
     return found(d, CLI_WHY_MOVING, false, NULL);
@@ -329,7 +344,7 @@ static bool is_not_committing(struct deciding *d)
 {
     for (size_t i = 0; i < d->facts->partition_count; i++) {
         const struct cli_why_partition *p = &d->facts->partitions[i];
-        if (p->member < 0 || !has_readable(p))
+        if (p->shared || p->member < 0 || !has_readable(p))
             continue;
         bool never = p->committed < 0;
         say_member(&d->what, &d->facts->members[p->member]);
@@ -355,6 +370,60 @@ static bool is_not_committing(struct deciding *d)
                                 "look at the consumer, and at the record with leat consume "
                                 "TOPIC -p N -o OFFSET -n 1");
         return found(d, never ? CLI_WHY_NEVER_COMMITTED : CLI_WHY_NOT_COMMITTING, true, p);
+    }
+    return false;
+}
+
+/* Whether members hold records of a share group under their locks is not told to others. */
+static bool is_not_acknowledged(struct deciding *d)
+{
+    for (size_t i = 0; i < d->facts->partition_count; i++) {
+        const struct cli_why_partition *p = &d->facts->partitions[i];
+        if (!p->shared || p->member < 0 || !has_readable(p))
+            continue;
+        text_add_text(&d->what, "Members are alive (");
+        say_members(d);
+        text_add_text(&d->what, ") and have ");
+        say_partition(&d->what, p);
+        text_add_format(&d->what, ", but the group stays at offset %" PRId64 "; ", p->committed);
+        say_waiting(&d->what, cli_why_lag(p));
+        text_add_text(&d->what, ", those included that a member has taken and holds.");
+        if (d->facts->watched_ms > 0) {
+            text_add_text(&d->what, " (Watched for ");
+            cli_stamp_add_duration(&d->what, d->facts->watched_ms);
+            text_add_text(&d->what, ".)");
+        }
+        text_add_format(&d->fix,
+                        "a consumer hangs in the work on a record, does not acknowledge, or "
+                        "releases it again and again; what it holds is free for others when its "
+                        "lock ends (share.record.lock.duration.ms: leat config show group %.*s "
+                        "--all)",
+                        group_size(d), group_name(d));
+        return found(d, CLI_WHY_NOT_ACKNOWLEDGED, true, p);
+    }
+    return false;
+}
+
+/* A share group that has not begun in a log with records. */
+static bool has_not_begun(struct deciding *d)
+{
+    for (size_t i = 0; i < d->facts->partition_count; i++) {
+        const struct cli_why_partition *p = &d->facts->partitions[i];
+        if (!p->shared || !p->exists || p->committed >= 0 || p->end <= p->start || moves(p))
+            continue;
+        text_add_text(&d->what, "Nothing was read of ");
+        say_partition(&d->what, p);
+        text_add_format(&d->what,
+                        " yet, which has records from offset %" PRId64 " to %" PRId64
+                        ". A new share group begins behind them, unless its "
+                        "share.auto.offset.reset says earliest.",
+                        p->start, p->end);
+        text_add_format(&d->fix,
+                        "look whether the consumers poll; to read what is there, stop them, then: "
+                        "leat group seek %.*s %.*s -p %d --to start",
+                        group_size(d), group_name(d), (int)p->topic.size,
+                        (const char *)p->topic.data, p->partition);
+        return found(d, CLI_WHY_NOTHING_READ, true, p);
     }
     return false;
 }
@@ -393,10 +462,11 @@ static const char *finish(struct text *text, struct arena *arena, bool *failed)
 enum err cli_why_decide(const struct cli_why_facts *facts, struct arena *arena,
                         struct cli_why_answer *out)
 {
-    static const rule_fn rules[] = {is_missing,     is_loading,    is_foreign,  is_empty,
-                                    is_rebalancing, has_no_topic,  is_offline,  is_out_of_range,
-                                    is_unassigned,  hangs,         is_moving,   is_not_committing,
-                                    is_abandoned,   reads_nothing, is_caught_up};
+    static const rule_fn rules[] = {
+        is_missing,    is_loading,        is_foreign,          is_empty,      is_rebalancing,
+        has_no_topic,  is_offline,        is_out_of_range,     is_unassigned, hangs,
+        is_moving,     is_not_committing, is_not_acknowledged, is_abandoned,  reads_nothing,
+        has_not_begun, is_caught_up};
     struct deciding d = {.facts = facts, .arena = arena, .answer = out};
     *out = (struct cli_why_answer){0};
     text_init(&d.what);
@@ -428,6 +498,7 @@ const char *cli_why_name(enum cli_why_reason reason)
         [CLI_WHY_OPEN_TRANSACTION] = "open-transaction",
         [CLI_WHY_NEVER_COMMITTED] = "never-committed",
         [CLI_WHY_NOT_COMMITTING] = "not-committing",
+        [CLI_WHY_NOT_ACKNOWLEDGED] = "not-acknowledged",
         [CLI_WHY_MOVING] = "moving",
         [CLI_WHY_CAUGHT_UP] = "caught-up",
         [CLI_WHY_NOTHING_READ] = "nothing-read",

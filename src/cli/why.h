@@ -11,6 +11,7 @@ struct cli_why_member {
     struct slice client;
     struct slice host;
     size_t partition_count; /* assigned to it */
+    struct slice assigned;  /* share groups: in words; null in others */
 };
 
 struct cli_why_partition {
@@ -25,7 +26,11 @@ struct cli_why_partition {
     int64_t start;           /* of the log; -1: not known */
     int64_t end;
     int64_t stable; /* the last stable offset; -1: not known */
-    bool barren;    /* up to there lie no records, only marks, gaps, and what was aborted */
+    /* Of a share group: committed is where it starts, and the server tells the lag. */
+    bool shared;
+    int64_t told_lag; /* -1: not known */
+    int64_t told_lag_later;
+    bool barren; /* up to there lie no records, only marks, gaps, and what was aborted */
     /* The oldest open transaction; producer -1: none known. */
     int64_t open_producer;
     int64_t open_offset;
@@ -47,6 +52,7 @@ struct cli_why_facts {
     struct slice group;
     enum cli_why_state state;
     bool modern; /* KIP-848 */
+    bool share;  /* KIP-932 */
     struct cli_why_member *members;
     size_t member_count;
     struct cli_why_partition *partitions;
@@ -70,9 +76,10 @@ enum cli_why_reason {
     CLI_WHY_OPEN_TRANSACTION,
     CLI_WHY_NEVER_COMMITTED,
     CLI_WHY_NOT_COMMITTING,
+    CLI_WHY_NOT_ACKNOWLEDGED, /* share groups: records wait, or members hold them */
     CLI_WHY_MOVING,
     CLI_WHY_CAUGHT_UP,
-    CLI_WHY_NOTHING_READ, /* no topic is subscribed to and nothing was committed */
+    CLI_WHY_NOTHING_READ, /* no topic is subscribed to, or nothing was read of it yet */
 };
 
 struct cli_why_answer {
@@ -89,7 +96,8 @@ struct cli_why_answer {
  * ERR_NO_MEMORY. */
 NODISCARD enum err cli_why_decide(const struct cli_why_facts *facts, struct arena *arena,
                                   struct cli_why_answer *out);
-/* What a reader of committed records can still get of a partition; 0 when it is not known. */
+/* What a reader of committed records can still get of a partition, or what a share group has not
+ * done with; 0 when it is not known. */
 int64_t cli_why_lag(const struct cli_why_partition *partition);
 /* Short name such as "no-members", for programs. */
 const char *cli_why_name(enum cli_why_reason reason);

@@ -214,6 +214,58 @@ static void test_many_members_are_not_all_named(void **state)
     decide(b, CLI_WHY_REBALANCING, "and 6 more");
 }
 
+/* The server tells 3 records that wait in the second partition. */
+static struct bench *share_of(void **state)
+{
+    struct bench *b = bench_of(state);
+    b->facts.share = true;
+    for (int i = 0; i < 2; i++) {
+        b->partitions[i].shared = true;
+        b->partitions[i].told_lag = b->partitions[i].told_lag_later = i * 3;
+    }
+    b->partitions[1].end = b->partitions[1].stable = 20;
+    return b;
+}
+
+static void test_share_groups(void **state)
+{
+    struct bench *b = share_of(state);
+    struct cli_why_answer answer = decide(b, CLI_WHY_NOT_ACKNOWLEDGED, "3 records wait");
+    assert_ptr_equal(answer.partition, &b->partitions[1]);
+    assert_int_equal(answer.lag, 3);
+    b->partitions[1].stable = 10; /* read_committed */
+    b->partitions[1].open_producer = 4;
+    decide(b, CLI_WHY_OPEN_TRANSACTION, "producer 4");
+    b->partitions[1].committed_later = 10;
+    b->partitions[1].told_lag_later = 7; /* more was written */
+    decide(b, CLI_WHY_OPEN_TRANSACTION, "producer 4");
+    b->partitions[1].told_lag_later = 2; /* one between was accepted */
+    decide(b, CLI_WHY_MOVING, "1 partition went on");
+    b->facts.member_count = 0;
+    b->facts.state = CLI_WHY_EMPTY;
+    answer = decide(b, CLI_WHY_NO_MEMBERS, "3 records wait");
+    assert_non_null(strstr(answer.fix, "a share consumer"));
+}
+
+static void test_share_groups_that_read_nothing(void **state)
+{
+    struct bench *b = share_of(state);
+    b->partitions[1].told_lag = 0;
+    decide(b, CLI_WHY_CAUGHT_UP, "Nothing is wrong");
+    b->partitions[0].committed = -1; /* not begun: nothing is known */
+    b->partitions[0].told_lag = b->partitions[0].told_lag_later = -1;
+    struct cli_why_answer answer = decide(b, CLI_WHY_NOTHING_READ, "from offset 0 to 10");
+    assert_ptr_equal(answer.partition, &b->partitions[0]);
+    assert_int_equal(answer.lag, 0);
+    b->partitions[0].end = b->partitions[0].start; /* there is nothing to be read */
+    decide(b, CLI_WHY_CAUGHT_UP, "Nothing is wrong");
+    /* What retention took away is no trouble: the group goes to the start. */
+    b->partitions[1].start = 15;
+    decide(b, CLI_WHY_CAUGHT_UP, "Nothing is wrong");
+    b->partitions[0].exists = false;
+    decide(b, CLI_WHY_NO_TOPIC, "orders");
+}
+
 static int set_up(void **state)
 {
     struct bench *b = test_calloc(1, sizeof(*b));
@@ -244,6 +296,8 @@ int main(void)
         cmocka_unit_test(test_slow_members),
         cmocka_unit_test(test_the_first_reason_wins),
         cmocka_unit_test(test_many_members_are_not_all_named),
+        cmocka_unit_test(test_share_groups),
+        cmocka_unit_test(test_share_groups_that_read_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

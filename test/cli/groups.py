@@ -11,6 +11,8 @@ import kafka
 
 from lib import case
 from lib import command
+from lib import flex
+from lib import share
 
 DEADLINE_S = 60 * case.SLOWER
 
@@ -131,6 +133,55 @@ class GroupsTest(command.CommandCase):
                 words = watcher.stdout.read().decode()
                 self.assertEqual(watcher.wait(DEADLINE_S), command.OK, words)
         self.assertTrue("It moves" in words or "Nothing is wrong" in words, words)
+
+
+class ShareGroupsTest(command.CommandCase):
+    """Groups whose members take records one by one."""
+
+    def setUp(self):
+        super().setUp()
+        self.topic, self.group = self.make_topic(), "sharers"
+        self.leat("config", "set", "group", self.group, "share.auto.offset.reset=earliest")
+        with flex.Client(self.server.port) as client:
+            self.member = share.Member(self, self.group, "one", client.topic_id(self.topic))
+
+    def why(self, code):
+        found = self.leat_json("group", "why", self.group, "--watch", "100ms", code=code)
+        self.assertEqual(found["stuck"], code == command.FAILED)
+        return found
+
+    def test_a_share_group(self):
+        name, group, member = self.topic, self.group, self.member
+        (row,) = self.leat_json("config", "show", "group", group)
+        self.assertEqual((row["value"], row["from"]), ("earliest", "group"))
+        self.leat("produce", name, "a", "b", "c")
+        self.assertEqual(member.heartbeat(0, [name])["code"], 0)
+        self.assertEqual(self.why(command.FAILED)["reason"], "nothing-read")
+        self.assertEqual(member.fetch(count=1)["code"], 0)
+        ((first, last, _),) = member.take()
+        self.assertEqual((first, last), (0, 2))
+        found = self.why(command.FAILED)
+        self.assertEqual((found["reason"], found["lag"]), ("not-acknowledged", 3))
+        self.assertEqual(member.acknowledge((0, 1, 1))["ack"], {0: 0})
+        (described,) = self.leat_json("group", "describe", group)
+        self.assertEqual((described["type"], described["state"]), ("share", "Stable"))
+        self.assertEqual([(row["partitions"], row["assigned"]) for row in described["members"]],
+                         [(1, f"{name} 0")])
+        self.assertEqual([(row["next"], row["lag"]) for row in described["offsets"]], [(2, 1)])
+        (lag,) = self.leat_json("group", "lag", group)
+        self.assertEqual((lag["topic"], lag["lag"]), (name, 1))
+        self.assertEqual(member.acknowledge((2, 2, 1))["ack"], {0: 0})
+        self.assertEqual(self.why(command.OK)["reason"], "caught-up")
+        done = self.leat_both("group", "seek", group, "--to", "1", "--yes", code=command.FAILED)
+        self.assertIn("1 running member", done.err)
+        self.leat("group", "delete", group, "--yes", code=command.FAILED)
+        self.assertEqual(member.heartbeat(-1)["code"], 0)
+        rows = self.leat_json("group", "seek", group, "--to", "1", "--yes")
+        self.assertEqual(rows, [{"topic": name, "partition": 0, "before": 3, "after": 1}])
+        found = self.why(command.FAILED)
+        self.assertEqual((found["reason"], found["lag"]), ("no-members", 2))
+        self.leat("group", "delete", group, "--yes")
+        self.leat("group", "describe", group, code=command.NOT_FOUND)
 
 
 class MissingTopicTest(command.CommandCase):
