@@ -24,6 +24,7 @@ struct model_log {
     int64_t start_acked;
     int64_t start_wanted;
     bool start_pending;
+    int16_t marked_epoch[TRANSACTION_PRODUCERS + 1]; /* the newest of any marker, durable or not */
 };
 
 struct crash {
@@ -114,8 +115,14 @@ static void work_append(struct crash *c, unsigned log)
         make_transactional(c, model, &batch->made);
     enum err err;
     batch->append = log_fixture_append(c->f, log, &batch->made, &err);
-    /* a marker that found no room on the disk leaves its epoch behind: it is written again */
-    ENSURE(c, err != ERR_UNVERIFIED && (c->is_tight || (err != ERR_SEQUENCE && err != ERR_FENCED)));
+    /* a marker that found no room on the disk, or whose power went, may leave its epoch behind: its
+     * coordinator has decided, and writes it again */
+    int16_t *marked = &model->marked_epoch[batch->made.producer_id];
+    bool is_old = batch->made.producer_epoch < *marked;
+    if (batch->made.marker)
+        *marked = MAX(*marked, batch->made.producer_epoch);
+    ENSURE(c, err != ERR_UNVERIFIED && (c->is_tight || err != ERR_SEQUENCE));
+    ENSURE(c, c->is_tight || is_old || err != ERR_FENCED);
     if (!batch->append)
         return;
     batch->base = batch->append->append.base_offset;

@@ -160,9 +160,14 @@ static enum err segments_cut(struct log_write *write)
     for (uint32_t i = 0; i < write->segment_count; i++) {
         const struct write_segment *segment = &write->segments[i];
         struct os_stat stat;
+        /* where the log goes on, the last block may be nowhere else: the next batch covers the rest
+         */
+        uint64_t size = segment->size;
+        if (segment->base == write->place.segment_base)
+            size = (size + LOG_BLOCK_SIZE - 1) & ~(uint64_t)(LOG_BLOCK_SIZE - 1);
         int error = os->ops->fstat(os, segment->file->file.fd, &stat);
-        if (error == 0 && stat.size_bytes > segment->size)
-            error = os->ops->truncate(os, segment->file->file.fd, segment->size);
+        if (error == 0 && stat.size_bytes > size)
+            error = os->ops->truncate(os, segment->file->file.fd, size);
         if (error < 0)
             return err_from_errno(-error);
         if (stat.size_bytes < segment->size)
