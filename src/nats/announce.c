@@ -237,6 +237,12 @@ static void tell_all(struct nats_core *home, unsigned to, struct map *groups)
         for (uint32_t i = 0; i < move->sub_count; i++)
             tell_one(home, to, move->subs[i], groups);
     }
+    /* members that ended on their way still count here, and are subtracted there */
+    list_for_each (node, &home->leavings) {
+        const struct nats_move *move = LIST_ENTRY(node, struct nats_move, leaving);
+        for (const struct nats_sub *sub = move->ghosts; sub; sub = sub->next_finished)
+            tell_one(home, to, sub, groups);
+    }
 }
 
 static void request_arrives(struct core *core, struct core_message *message)

@@ -127,6 +127,7 @@ static struct nats_move *move_new(struct nats_conn *conn, unsigned to)
     move->refs = core_count + 1;
     core_task_init(&move->task, try_run);
     list_init(&move->node);
+    list_init(&move->leaving);
     list_init(&move->parked);
     bool is_ready = move->subs && move->to_giver && move->to_taker && move->switched;
     if (is_ready && stand_ins_make(move, conn)) {
@@ -161,6 +162,7 @@ void nats_move_wished(struct conn *conn, unsigned to)
     if (!move)
         return; /* it stays where it is */
     state->move = move;
+    list_push_back(&state->home->leavings, &move->leaving);
     conn_bind(conn, to);
     move->message.run = move_prepares;
     core_send(state->home->core, to, &move->message);
@@ -211,6 +213,7 @@ static void giver_settles(struct nats_core *home, struct nats_move *move)
     size_t position = 0;
     struct nats_sub *sub;
     move->is_settled = true;
+    list_remove(&move->leaving);
     /* After what was announced with the connection, before what is announced without it. */
     nats_announce_flush(home);
     for (unsigned to = 0; to < move->core_count; to++)
@@ -257,6 +260,7 @@ static void move_refused(struct core *core, struct core_message *message)
 {
     struct nats_move *move = CONTAINER_OF(message, struct nats_move, message);
     struct nats_conn *conn = move->conn;
+    list_remove(&move->leaving);
     if (conn) {
         conn->move = NULL;
         conn_unbind(conn->conn);

@@ -39,6 +39,7 @@ struct nats_move {
     struct nats_move_switched *switched;
     _Atomic uint32_t refs; /* the taker's, and one of each core */
 
+    struct list leaving;     /* of the giver's leavings */
     struct nats_conn *conn;  /* the giver's, then the taker's; NULL: it is gone, or not here yet */
     struct core_task task;   /* the giver's: tries to leave */
     uint32_t giver_missing;  /* words */

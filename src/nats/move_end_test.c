@@ -8,11 +8,12 @@
 
 #include "nats/move.h"
 #include "nats/nats_fixture.h"
+#include "nats/view.h"
 #include "reactor/balance.h"
 
-enum { GIVER, TAKER, THIRD, CORE_COUNT };
+enum { GIVER, TAKER, THIRD, FOURTH, CORE_COUNT };
 
-static void three_cores(struct peer *p)
+static void four_cores(struct peer *p)
 {
     p->core_count = CORE_COUNT;
 }
@@ -38,7 +39,7 @@ static struct nats_conn *newest(struct peer *p)
     return LIST_ENTRY(p->nats->cores[GIVER].conns.prev, struct nats_conn, node);
 }
 
-/* The taker and the giver have switched, the third core has not heard of it. */
+/* The taker and the giver have switched, the other cores have not heard of it. */
 static void begin(struct peer *p, struct nats_conn *conn)
 {
     nats_move_wished(conn->conn, TAKER);
@@ -46,13 +47,13 @@ static void begin(struct peer *p, struct nats_conn *conn)
     turn_on(p, TAKER, 2);
     turn_on(p, GIVER, 2);
     assert_true(conn->move->is_prepared);
-    assert_int_equal(conn->move->giver_missing, 1);
+    assert_int_equal(conn->move->giver_missing, 2);
 }
 
 /* The first client is on the taker's core. */
 static struct peer *begin_with_publisher(void)
 {
-    struct peer *p = peer_new(three_cores);
+    struct peer *p = peer_new(four_cores);
     assert_int_equal(balance_hand_over(p->core, TAKER, true), 1);
     PEER_UNTIL(p, !list_empty(&p->nats->cores[TAKER].conns));
     peer_send(p, "CONNECT {\"verbose\":false}\r\nPING\r\n");
@@ -82,10 +83,44 @@ static void a_member_that_ends_on_its_way_is_counted_once(void **state)
     peer_free(p);
 }
 
+static void a_core_that_begins_to_listen_counts_those_who_end_on_their_way(void **state)
+{
+    struct peer *p = begin_with_publisher();
+    struct slice subject = slice_text("g"), queue = slice_text("q");
+    p->other_fd = member_dial(p, "SUB g q 1\r\n");
+    int fd = member_dial(p, "SUB g q 1\r\n");
+    struct nats_conn *conn = newest(p);
+    int late = member_dial(p, "");
+    struct conn *goes = newest(p)->conn;
+    begin(p, conn);
+    nats_conn_cut(conn, NATS_REASON_SLOW_CONSUMER_DEADLINE);
+    turn_on(p, GIVER, 4);
+    conn_bind(goes, THIRD);
+    conn_go(goes);
+    struct nats_core *third = &p->nats->cores[THIRD];
+    for (unsigned i = 0; i < 8; i++) { /* the fourth core is silent: nothing settles */
+        turn_on(p, GIVER, 1);
+        turn_on(p, THIRD, 1);
+        turn_on(p, TAKER, 1);
+    }
+    assert_false(list_empty(&third->conns));
+    assert_int_equal(third->snapshots_missing, 1);
+    assert_int_equal(
+        broker_interest_remote_get(nats_view_interest(third, subject), GIVER, subject, queue), 1);
+    for (unsigned i = 0; i < 20; i++)
+        peer_turn(p);
+    assert_int_equal(
+        broker_interest_remote_get(nats_view_interest(third, subject), GIVER, subject, queue), 1);
+    close(late);
+    close(fd);
+    peer_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_member_that_ends_on_its_way_is_counted_once),
+        cmocka_unit_test(a_core_that_begins_to_listen_counts_those_who_end_on_their_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

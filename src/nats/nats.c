@@ -30,6 +30,7 @@ static bool core_open(struct nats *nats, struct core *core)
     home->parcels = calloc(count, sizeof(*home->parcels));
     list_init(&home->conns);
     list_init(&home->arrivals);
+    list_init(&home->leavings);
     list_init(&home->switched);
     list_init(&home->readers);
     core_task_init(&home->announce_task, nats_announce_run);

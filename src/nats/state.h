@@ -79,6 +79,7 @@ struct nats_core {
     struct list readers;             /* struct nats_reader that live here */
     struct list conns;               /* struct nats_conn.node */
     struct list arrivals;            /* struct nats_move: connections that come here */
+    struct list leavings;            /* struct nats_move: that go, until they have settled */
     struct list switched;            /* struct nats_move_switched */
     uint64_t config_serial;          /* of config */
     bool is_lame;
