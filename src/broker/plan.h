@@ -63,8 +63,10 @@ struct broker_plan_apply {
     struct broker_topic_grow grow;
     struct broker_settings_alter alter;
 };
-/* Core 0, while nobody else changes topics. The whole plan is checked against what is there first,
+/* Core 0. The whole plan is checked against what is there first,
  * then each topic is made, grown and set, unless it is as planned; up to BROKER_PLAN_MAKING_MAX
  * topics are made at a time, and their facts share commits. What was done before an error stays
- * done. */
+ * done. Where others change topics meanwhile a call may fail, or their change may stay. */
 void broker_plan_apply(struct core *core, struct broker_plan_apply *apply);
+/* Frees what one holds that will not be done any more; zeroed or done ones hold nothing. */
+void broker_plan_forget(struct broker_plan_apply *apply);

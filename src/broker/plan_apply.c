@@ -8,11 +8,18 @@
 
 static void plan_go_on(struct broker_plan_apply *apply);
 
-static void plan_end(struct broker_plan_apply *apply)
+void broker_plan_forget(struct broker_plan_apply *apply)
 {
     free(apply->changes);
     free(apply->making);
     text_deinit(&apply->surplus);
+    apply->changes = NULL;
+    apply->making = NULL;
+}
+
+static void plan_end(struct broker_plan_apply *apply)
+{
+    broker_plan_forget(apply);
     apply->done(apply);
 }
 

@@ -56,26 +56,37 @@ static void reopen(void *arg)
                   program->log_file);
 }
 
+static bool load_again(struct program *program, struct server_settings *settings)
+{
+    struct server_conf_source source = server_conf_file_source(&program->source);
+    struct server_settings_input input = program->input;
+    struct diag diag = {""};
+    input.source = &source;
+    if (server_settings_load(settings, &input, &diag) == ERR_OK)
+        return true;
+    log_error(&program->logger, "server", "configuration not reloaded: %s", diag.text);
+    return false;
+}
+
 /* What can change while the server runs, does; a file that is wrong changes nothing. */
 static void reload(void *arg)
 {
     struct program *program = arg;
-    struct server_conf_source source = server_conf_file_source(&program->source);
-    struct server_settings_input input = program->input;
-    struct server_settings settings;
-    struct diag diag = {""};
-    input.source = &source;
-    if (server_settings_load(&settings, &input, &diag) != ERR_OK) {
-        log_error(&program->logger, "server", "configuration not reloaded: %s", diag.text);
-    } else {
-        program->logger.level = settings.log_level;
-        if (program->server)
-            server_reload(program->server, &settings);
+    struct server_settings *settings = calloc(1, sizeof(*settings));
+    if (!settings) {
+        log_error(&program->logger, "server", "configuration not reloaded: out of memory");
+        return;
+    }
+    if (load_again(program, settings)) {
+        program->logger.level = settings->log_level;
         log_info(&program->logger, "server",
                  "configuration reloaded: log_level, NATS users, permissions and limits are in "
-                 "force, all else needs a restart, topics too");
+                 "force, topics will be, all else needs a restart");
+        server_reload(program->server, settings);
+        return;
     }
-    server_settings_deinit(&settings);
+    server_settings_deinit(settings);
+    free(settings);
 }
 
 static unsigned open_files_raise(void)

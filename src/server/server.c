@@ -421,11 +421,12 @@ static enum err open_topics(struct server *server, struct diag *diag)
     return ERR_OK;
 }
 
-void server_reload(struct server *server, const struct server_settings *settings)
+void server_reload(struct server *server, struct server_settings *take_settings)
 {
-    if (server->nats && nats_reload(server->nats, settings->nats) != ERR_OK)
+    if (server->nats && nats_reload(server->nats, take_settings->nats) != ERR_OK)
         log_error(server->options.logger, "server", "NATS configuration not reloaded: %s",
                   err_text(ERR_NO_MEMORY));
+    server_topics_reload(&server->topics, reactor_core(server->reactor, 0), take_settings);
 }
 
 enum err server_open(const struct server_options *options, struct server **out, struct diag *diag)
@@ -481,6 +482,7 @@ void server_close(struct server *server)
         kafka_close(server->kafka);
     if (server->broker)
         broker_close(server->broker);
+    server_topics_close(&server->topics);
     if (server->store)
         store_close(server->store);
     if (server->watching) {

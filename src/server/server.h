@@ -35,6 +35,6 @@ NODISCARD enum err server_open(const struct server_options *options, struct serv
 bool server_run(struct server *server);
 /* After server_run: why it ended although nobody had asked it to; NULL: somebody had. */
 const char *server_failure(const struct server *server);
-/* Core 0: puts what can change while the server runs into force. */
-void server_reload(struct server *server, const struct server_settings *settings);
+/* Core 0: puts what can change while the server runs into force. take_settings: from malloc. */
+void server_reload(struct server *server, struct server_settings *take_settings);
 void server_close(struct server *server);

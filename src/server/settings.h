@@ -51,7 +51,7 @@ struct server_settings {
     const char *pid_file;               /* NULL: none */
     const char *log_file;               /* what is said goes there; NULL: to stderr */
     const char *ports_file_dir;         /* NULL: none */
-    struct broker_plan plan;            /* topics that are to be there after a start */
+    struct broker_plan plan;            /* topics that are to be there */
     const struct server_topic_places *const *plan_places; /* settings_topics.c: of its topics */
     struct broker_settings broker;                        /* its texts live as long as this */
 };

@@ -1,4 +1,4 @@
-// The topics of the kafka block: what is to be there after a start.
+// The topics of the kafka block: what is to be there.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -96,18 +96,42 @@ class FileTest(case.ServerCase):
         self.start(FILE)
         self.assertNotIn("later", self.raw().metadata())
 
-    def test_a_reload_leaves_topics_alone(self):
-        before = self.raw().metadata()
+    def reload(self, config, words):
+        """Reads this as its configuration again; then its log has these words."""
+        self.server.lines.clear()
         path = self.server.folder / "leat.conf"
-        path.write_text(FILE.replace("app.log", "later"), encoding="utf-8")
+        path.write_text(config, encoding="utf-8")
         self.server.process.send_signal(signal.SIGHUP)
-        self.assertTrue(case.eventually(lambda: "topics too" in self.server.tail(),
-                                        both.DEADLINE_S))
-        self.assertEqual(self.raw().metadata(), before)
-        path.write_text(FILE.replace("7d", "soon"), encoding="utf-8")
-        self.server.process.send_signal(signal.SIGHUP)
+        self.assertTrue(case.eventually(lambda: words in self.server.tail(), both.DEADLINE_S),
+                        self.server.tail())
+        return str(path)
+
+    def test_a_reload_makes_grows_and_sets(self):
+        moved = (FILE.replace("partitions: 3", "partitions: 4").replace('"orders.>"', "bills")
+                 .replace("[bills, ", '["orders.>", ').replace("7d", "8d")
+                 .replace("app.log", "later { partitions: 1 }\n        app.log"))
+        self.reload(moved, "topics of the configuration made=1 changes=")
+        client = self.raw()
         self.assertTrue(case.eventually(
-            lambda: f"not reloaded: {path}:7:" in self.server.tail(), both.DEADLINE_S))
+            lambda: client.describe_topic("app.log")["nats.subjects"] == "orders.>,paid.*",
+            both.DEADLINE_S))
+        self.assertEqual({name: len(found[1]) for name, found in client.metadata().items()},
+                         {"orders": 4, "app.log": 2, "later": 1})
+        self.assertEqual(client.describe_topic("orders")["retention.ms"], "691200000")
+        self.assertEqual(self.publish("orders.1"), "app.log")
+        self.assertEqual(self.publish("bills"), "orders")
+
+    def test_what_a_reload_cannot_do_changes_nothing_and_is_told(self):
+        before = self.raw().metadata()
+        path = self.reload(FILE.replace("7d", "soon"), "not reloaded: ")
+        self.assertIn(f"not reloaded: {path}:7:", self.server.tail())
+        path = self.reload(FILE.replace("partitions: 3", "partitions: 1")
+                           .replace("app.log", "later"), "are not all as it says: ")
+        self.assertIn(f"as it says: {path}:5:25: topic 'orders': the topic has 3 partitions",
+                      self.server.tail())
+        self.assertEqual(self.raw().metadata(), before)
+        self.reload(FILE.replace("app.log {", "later {}\n app.log {"), "made=1 changes=0")
+        self.assertIn("later", self.raw().metadata())
 
 
 if __name__ == "__main__":
