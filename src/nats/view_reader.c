@@ -163,11 +163,19 @@ static void reader_read(struct nats_core *home, struct nats_reader *reader)
     broker_read(home->core, partition_of(reader), &reader->read);
 }
 
+/* Its partition lives on another core, and nothing that it sent from here is on its way. */
+static bool is_to_follow(const struct nats_core *home, const struct nats_reader *reader)
+{
+    unsigned at = broker_partition_home(partition_of(reader));
+    return reader->source.parcels_out == 0 && at < home->nats->core_count &&
+           at != core_id(home->core);
+}
+
 static void reader_watched(struct broker_call *call)
 {
     struct nats_reader *reader = CONTAINER_OF(call, struct nats_reader, watch.call);
     reader->is_watching = false;
-    if (reader->is_ending)
+    if (reader->is_ending || is_to_follow(reader->home, reader))
         reader_next(reader->home, reader);
     else if (call->err)
         reader_pause(reader->home, reader);
@@ -197,12 +205,6 @@ static void reader_renew(struct nats_core *home, struct nats_reader *reader)
     }
 }
 
-static bool is_elsewhere(const struct nats_core *home, const struct nats_reader *reader)
-{
-    unsigned at = broker_partition_home(partition_of(reader));
-    return at < home->nats->core_count && at != core_id(home->core);
-}
-
 static void reader_next(struct nats_core *home, struct nats_reader *reader)
 {
     reader_renew(home, reader);
@@ -219,7 +221,7 @@ static void reader_next(struct nats_core *home, struct nats_reader *reader)
         reader_end(home, reader);
     } else if (reader->is_ending) {
         reader_pause(home, reader);
-    } else if (is_settled && is_elsewhere(home, reader)) {
+    } else if (is_to_follow(home, reader)) {
         reader_leave(home, reader);
         nats_view_reader_send(home, reader);
     } else if (reader->offset < 0) {

@@ -1,6 +1,9 @@
 // Tests of readers that cannot read: what is lost is told, what is not lost comes later.
 // SPDX-License-Identifier: Apache-2.0
+#include "broker/state.h"
 #include "nats/nats_fixture.h"
+#include "nats/view_live.h"
+#include "reactor/balance.h"
 
 /* Watches the only partition of topic t, and nothing is read yet. */
 static struct peer *watching(void)
@@ -115,6 +118,91 @@ static void a_reader_ends_with_its_topic_and_the_next_of_the_name_has_another(vo
     peer_free(p);
 }
 
+/* --- from core to core ------------------------------------------------------------------------ */
+
+/* A core takes its messages in the order of the cores they come from. */
+enum { NEW_HOME, SUBSCRIBER, OLD_HOME, CORE_COUNT };
+
+static void three_cores(struct peer *p)
+{
+    p->core_count = CORE_COUNT;
+}
+
+/* The subscriber's core hears nothing meanwhile. */
+static void turn_homes(struct peer *p, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        core_run_once(reactor_core(p->reactor, NEW_HOME), 0);
+        core_run_once(reactor_core(p->reactor, OLD_HOME), 0);
+    }
+}
+
+static struct broker_partition *partition_of(struct peer *p)
+{
+    return broker_partition_at(broker_topic_find(p->core, SLICE_LITERAL("t")), 0);
+}
+
+static void move_to(struct peer *p, unsigned to)
+{
+    unsigned from = broker_partition_home(partition_of(p));
+    if (from == to)
+        return;
+    assert_true(broker_move_start(reactor_core(p->reactor, from), partition_of(p), to));
+}
+
+static bool has_reader(struct peer *p, unsigned core)
+{
+    return !list_empty(&p->nats->cores[core].readers);
+}
+
+static void publish(struct peer *p)
+{
+    static const char TEXT[] = "PUB kafka.t 1\r\nx\r\n";
+    assert_int_equal(send(p->other_fd, TEXT, sizeof(TEXT) - 1, MSG_NOSIGNAL), sizeof(TEXT) - 1);
+}
+
+static void until_appended(struct peer *p, int64_t end)
+{
+    for (unsigned turns = 0; partition_of(p)->log->durable < end; turns++) {
+        assert_true(turns < PEER_TURNS_MAX);
+        turn_homes(p, 1);
+    }
+    turn_homes(p, 100);
+}
+
+static void a_reader_does_not_overtake_what_it_sent(void **state)
+{
+    struct peer *p = peer_new(three_cores);
+    assert_int_equal(balance_hand_over(p->core, SUBSCRIBER, true), 1);
+    PEER_UNTIL(p, !list_empty(&p->nats->cores[SUBSCRIBER].conns));
+    peer_create(p, "t", 1, NULL);
+    move_to(p, OLD_HOME);
+    PEER_UNTIL(p, broker_partition_home(partition_of(p)) == OLD_HOME && !partition_of(p)->move);
+    peer_send(p, "CONNECT {\"verbose\":false,\"headers\":true}\r\nSUB kafka.t.0 1\r\nPING\r\n");
+    peer_expect(p, "PONG");
+    assert_true(has_reader(p, OLD_HOME));
+    p->other_fd = peer_dial(p);
+    peer_send_to(p, p->other_fd, "CONNECT {\"verbose\":false}\r\n");
+    atomic_store(&p->store.is_held, true);
+    publish(p);
+    PEER_UNTIL(p, partition_of(p)->pending > 0);
+    move_to(p, NEW_HOME);
+    for (unsigned i = 0; i < 20; i++)
+        peer_turn(p); /* the move waits for the store */
+    atomic_store(&p->store.is_held, false);
+    until_appended(p, 1);
+    assert_int_equal(broker_partition_home(partition_of(p)), NEW_HOME);
+    publish(p);
+    until_appended(p, 2);
+    assert_true(has_reader(p, OLD_HOME));
+    expect_record(p, 0);
+    expect_record(p, 1);
+    publish(p); /* it follows when there is something to read */
+    expect_record(p, 2);
+    PEER_UNTIL(p, has_reader(p, NEW_HOME));
+    peer_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +210,7 @@ int main(void)
         cmocka_unit_test(a_passing_failure_loses_nothing),
         cmocka_unit_test(what_is_gone_is_told),
         cmocka_unit_test(a_reader_ends_with_its_topic_and_the_next_of_the_name_has_another),
+        cmocka_unit_test(a_reader_does_not_overtake_what_it_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
