@@ -35,6 +35,7 @@ static bool core_open(struct nats *nats, struct core *core)
     list_init(&home->readers);
     core_task_init(&home->announce_task, nats_announce_run);
     core_task_init(&home->view_task, nats_view_live_recheck_run);
+    core_task_init(&home->recheck_task, nats_view_reader_recheck_run);
     core_slot_set(core, CORE_SLOT_NATS, home);
     /* Connections begin on core 0. */
     home->is_listening = core_id(core) == 0;

@@ -77,11 +77,12 @@ struct nats_core {
     struct interest *bound_interest; /* filters that are bound to topics */
     struct list bounds;              /* struct nats_bound */
     struct list readers;             /* struct nats_reader that live here */
-    struct list conns;               /* struct nats_conn.node */
-    struct list arrivals;            /* struct nats_move: connections that come here */
-    struct list leavings;            /* struct nats_move: that go, until they have settled */
-    struct list switched;            /* struct nats_move_switched */
-    uint64_t config_serial;          /* of config */
+    size_t reader_count;
+    struct list conns;      /* struct nats_conn.node */
+    struct list arrivals;   /* struct nats_move: connections that come here */
+    struct list leavings;   /* struct nats_move: that go, until they have settled */
+    struct list switched;   /* struct nats_move_switched */
+    uint64_t config_serial; /* of config */
     bool is_lame;
 
     struct buf *fill; /* text that several connections get */
@@ -104,6 +105,8 @@ struct nats_core {
     unsigned parcels_free_count;
 
     struct core_task view_task;
+    struct core_task recheck_task;
+    size_t recheck_left; /* readers, from the first on, that may be wanted no more */
 
     struct nats_counters counters;
 };

@@ -13,8 +13,6 @@
 #include "base/subject.h"
 #include "nats/bound.h"
 
-/* Topics and partitions looked at in one turn, for those that subscribe to many. */
-#define WALK_STEPS_MAX 1000
 /* After a partition that is new, or newly bound, could not be watched. */
 #define RETRY_NS UINT64_C(1000000000)
 
@@ -31,14 +29,17 @@ struct nats_live {
     size_t refused; /* partitions that could not be watched, since that was told last */
 };
 
-/* A connection that waits for its subscription to work. */
+/* A connection that waits for its subscription to work, or partitions that subscribers wait for. */
 struct want {
     struct core_message message;
     struct list node;
-    struct nats_conn *conn;
+    struct nats_conn *conn; /* NULL: none; no filter either, then */
     uint32_t from;
     uint64_t seq;       /* readers up to this one must have started */
     bool is_refused;    /* memory did not suffice for its readers */
+    bool is_one;        /* only that topic */
+    bool is_over;       /* nothing is left of it */
+    bool is_bound;      /* that topic has subjects that are wanted */
     uint32_t partition; /* of that topic: the next to look at; 0: the topic after it */
     size_t topic_size;  /* 0: none yet */
     uint8_t topic[BROKER_SUBJECT_VIEW_SIZE_MAX];
@@ -193,12 +194,6 @@ static void refused_retry(struct nats_live *live)
     refused_tell(live);
 }
 
-static void want_all_of(struct nats_live *live, const struct broker_topic *topic)
-{
-    for (uint32_t i = 0; !topic->internal && i < topic->partition_count; i++)
-        (void)want_partition(live, topic, (int32_t)i, -1);
-}
-
 /* --- finding them: many partitions in slices, so that others get their turn ------------------- */
 
 static bool is_wanted_now(struct nats_live *live, struct slice subject)
@@ -217,21 +212,34 @@ static bool walk_wants(struct nats_live *live, const struct want *want,
     struct slice filter = slice_make(want->filter, want->size);
     struct slice prefix = live->home->nats->view_prefix;
     struct slice subject = SLICE_NULL;
-    if (filter.size > 0 && !nats_view_has(live->home, filter))
-        return nats_bound_topic_meets(topic, filter);
+    if (want->is_bound)
+        return true;
     if (prefix.data)
         subject = broker_subject_view(prefix, topic->name, partition, memory);
     if (filter.size > 0)
-        return subject_matches(subject, filter);
-    return is_wanted_now(live, subject) || nats_bound_is_wanted(live->home, topic);
+        return nats_view_has(live->home, filter) && subject_matches(subject, filter);
+    return is_wanted_now(live, subject);
+}
+
+/* The same for all partitions of a topic that has just been come to. */
+static bool walk_wants_all(struct nats_live *live, const struct want *want,
+                           const struct broker_topic *topic)
+{
+    struct slice filter = slice_make(want->filter, want->size);
+    if (filter.size == 0)
+        return nats_bound_is_wanted(live->home, topic);
+    return !nats_view_has(live->home, filter) && nats_bound_topic_meets(topic, filter);
 }
 
 static const struct broker_topic *walk_topic(struct core *core, struct want *want)
 {
     struct slice name = slice_make(want->topic, want->topic_size);
-    const struct broker_topic *topic = want->partition > 0 ? broker_topic_find(core, name) : NULL;
-    if (topic && want->partition < topic->partition_count)
+    bool is_there = want->partition > 0 || want->is_one;
+    const struct broker_topic *topic = is_there ? broker_topic_find(core, name) : NULL;
+    if (topic && want->partition < topic->partition_count && !want->is_over)
         return topic;
+    if (want->is_one)
+        return NULL;
     topic = broker_topic_after(core, want->topic_size > 0 ? name : SLICE_NULL);
     want->partition = 0;
     if (!topic)
@@ -249,9 +257,12 @@ static bool walk_step(struct nats_live *live, struct want *want)
         return false;
     uint32_t partition = want->partition;
     bool is_open = !topic->internal && partition < topic->partition_count;
+    if (partition == 0)
+        want->is_bound = walk_wants_all(live, want, topic);
     if (is_open && walk_wants(live, want, topic, (int32_t)partition))
         want->is_refused = !want_partition(live, topic, (int32_t)partition, -1);
     want->partition = is_open && partition + 1 < topic->partition_count ? partition + 1 : 0;
+    want->is_over = want->is_one && want->partition == 0;
     return true;
 }
 
@@ -273,7 +284,7 @@ static void walk_run(struct core *core, struct core_task *task)
 {
     struct nats_live *live = CONTAINER_OF(task, struct nats_live, walk_task);
     struct list *node = list_first(&live->walks);
-    for (unsigned steps = 0; node && steps < WALK_STEPS_MAX; steps++) {
+    for (unsigned steps = 0; node && steps < NATS_LIVE_STEPS_MAX; steps++) {
         struct want *want = LIST_ENTRY(node, struct want, node);
         if (walk_step(live, want))
             continue;
@@ -321,7 +332,7 @@ static void want_arrives(struct core *core, struct core_message *message)
 {
     struct want *want = CONTAINER_OF(message, struct want, message);
     struct nats_live *live = live_of(core);
-    want->is_refused = false;
+    want->is_refused = want->is_one = want->is_over = false;
     want->topic_size = want->partition = 0;
     if (!want_one(live, want)) {
         list_push_back(&live->walks, &want->node);
@@ -372,9 +383,19 @@ static void topic_has_grown(void *arg, const struct broker_topic *topic, uint32_
 
 void nats_view_live_rebound(struct nats *nats, const struct broker_topic *topic)
 {
-    if (nats_bound_is_wanted(&nats->cores[0], topic))
-        want_all_of(nats->live, topic);
-    refused_retry(nats->live);
+    struct nats_live *live = nats->live;
+    if (topic->internal || !nats_bound_is_wanted(live->home, topic))
+        return;
+    struct want *want = calloc(1, sizeof(*want));
+    if (!want) {
+        live->refused += topic->partition_count;
+        refused_retry(live);
+        return;
+    }
+    want->is_one = true;
+    want->topic_size = topic->name.size;
+    memcpy(want->topic, topic->name.data, topic->name.size);
+    walk_begin(live, want);
 }
 
 static void recheck_arrives(struct core *core, struct core_message *message)

@@ -10,6 +10,10 @@ struct nats_live;
 
 NODISCARD enum err nats_view_live_open(struct nats *nats);
 void nats_view_live_close(struct nats *nats);
+
+/* Topics, partitions or readers looked at in one turn, where somebody wants many. */
+#define NATS_LIVE_STEPS_MAX 1000
+
 /* conn has subscribed to a filter that records may match: its input waits until all that are
  * appended from now on will reach it. */
 void nats_view_live_subscribe(struct nats_conn *conn, struct slice filter);
@@ -55,8 +59,9 @@ struct nats_reader {
 void nats_view_reader_send(struct nats_core *home, struct nats_reader *reader);
 /* Somebody on some core wants its records, as far as this core knows. */
 bool nats_view_reader_is_wanted(struct nats_core *home, const struct nats_reader *reader);
-/* Those of this core that nobody wants come to their end. */
+/* Those of this core that nobody wants come to their end, some in this turn, some in later ones. */
 void nats_view_reader_recheck(struct nats_core *home);
+void nats_view_reader_recheck_run(struct core *core, struct core_task *task);
 /* This core has heard of the others' interest. */
 void nats_view_reader_listening(struct nats_core *home);
 /* view_live.c, core 0: messages of readers. */

@@ -51,6 +51,7 @@ static void reader_arrives(struct core *core, struct core_message *message)
     reader->home = home;
     core_timer_init(&reader->timer, reader_resumes);
     list_push_back(&home->readers, &reader->node);
+    home->reader_count++;
     reader_next(home, reader);
 }
 
@@ -58,6 +59,7 @@ static void reader_leave(struct nats_core *home, struct nats_reader *reader)
 {
     core_timer_cancel(home->core, &reader->timer);
     list_remove(&reader->node);
+    home->reader_count--;
     reader->home = NULL;
 }
 
@@ -244,14 +246,34 @@ void nats_view_reader_listening(struct nats_core *home)
     }
 }
 
+static void reader_recheck(struct nats_core *home, struct nats_reader *reader)
+{
+    if (reader->is_ending || nats_view_reader_is_wanted(home, reader))
+        return;
+    reader->is_ending = true;
+    if (reader->is_watching)
+        broker_watch_disarm(home->core, &reader->watch);
+}
+
+/* The list turns: those that come meanwhile are behind the others, those that go make it shorter.
+ */
+void nats_view_reader_recheck_run(struct core *core, struct core_task *task)
+{
+    struct nats_core *home = nats_state_of(core);
+    for (unsigned steps = 0; home->recheck_left > 0 && steps < NATS_LIVE_STEPS_MAX; steps++) {
+        struct list *node = list_pop_front(&home->readers);
+        home->recheck_left = node ? home->recheck_left - 1 : 0;
+        if (!node)
+            return;
+        list_push_back(&home->readers, node);
+        reader_recheck(home, LIST_ENTRY(node, struct nats_reader, node));
+    }
+    if (home->recheck_left > 0)
+        core_task_post(core, task);
+}
+
 void nats_view_reader_recheck(struct nats_core *home)
 {
-    list_for_each (node, &home->readers) {
-        struct nats_reader *reader = LIST_ENTRY(node, struct nats_reader, node);
-        if (reader->is_ending || nats_view_reader_is_wanted(home, reader))
-            continue;
-        reader->is_ending = true;
-        if (reader->is_watching)
-            broker_watch_disarm(home->core, &reader->watch);
-    }
+    home->recheck_left = home->reader_count;
+    core_task_post(home->core, &home->recheck_task);
 }
