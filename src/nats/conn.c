@@ -270,12 +270,11 @@ static void nats_conn_opened(struct conn *conn, void *arg)
     metric_add(&home->counters.opened, 1);
     metric_add(&home->counters.here, 1);
     conn_set_state(conn, state);
-    if (is_full) {
+    nats_info_send(state, false); /* without it clients take no error for one */
+    if (is_full)
         nats_conn_fail(state, NATS_ERROR_MAX_CONNECTIONS);
-        return;
-    }
-    nats_info_send(state, false);
-    nats_ping_start(state);
+    else
+        nats_ping_start(state);
 }
 
 static enum nats_reason reason_of(enum conn_close_reason reason)

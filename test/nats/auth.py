@@ -147,6 +147,9 @@ class Limits(AuthCase):
                       b"too many tokens'", client.flush())
         client.send(b"SUB a 1\r\nSUB b 2\r\nSUB c 3\r\n")
         self.assertIn(b"-ERR 'maximum subscriptions exceeded'\r\n", client.flush())
+        self.client()
+        self.client()
+        self.assertEqual(self.client().until_closed(), b"-ERR 'maximum connections exceeded'\r\n")
         client.send(b"PUB a 1025\r\n")
         self.assertIn(b"-ERR 'Maximum Payload Violation'\r\n", client.until_closed())
 
