@@ -260,6 +260,40 @@ static void space_ahead(void **state)
     log_fixture_free(f);
 }
 
+/* The cut at a segment's end writes its last block once more: the journal holds that block when the
+ * batch behind it is the first after a checkpoint. */
+static void a_sealed_segment_survives_its_cut(void **state)
+{
+    static const struct os_fake_crash_policy garble_all = {.garble = 1};
+    struct log_fixture *f = opened(1000);
+    struct log_fixture_batch batch = {.count = 1, .size = 5000, .seed = 1};
+    for (unsigned i = 0; i < 3; i++)
+        log_fixture_put(f, 0, &batch);
+    checkpoint_all(f);
+    assert_int_equal(checkpoint_lsn(f, 0), 3);
+    const struct segment *first = f->logs[0]->segments[0];
+    char path[LOG_PATH_SIZE];
+    segment_path(f->logs[0], 0, ".log", path);
+    int fd = f->os->ops->open(f->os, path, OS_OPEN_WRITE);
+    assert_int_equal(f->os->ops->truncate(f->os, fd, 16384), 0);
+    assert_int_equal(f->os->ops->fdatasync(f->os, fd), 0);
+    f->os->ops->close(f->os, fd);
+    log_fixture_put(f, 0, &batch);
+    tail_write_start(f->logs[0], false);
+    log_fixture_turns(f, 20);
+    assert_true(first->is_cut);
+    log_fixture_close(f);
+    os_fake_crash(f->fake, 1, garble_all);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    struct log_fixture_read read;
+    for (int64_t offset = 0; offset < 4; offset++) {
+        assert_int_equal(log_fixture_read(f, 0, offset, 1, &read), ERR_OK);
+        assert_int_equal(read.read.offset_next, offset + 1);
+        free(read.bytes);
+    }
+    log_fixture_free(f);
+}
+
 /* With so many bytes free above the floor: is the disk full? */
 static bool is_full_with(struct log_fixture *f, uint64_t bytes)
 {
@@ -303,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_segment_goes_while_its_log_wakes),
         cmocka_unit_test(drain_without_time),
         cmocka_unit_test(space_ahead),
+        cmocka_unit_test(a_sealed_segment_survives_its_cut),
         cmocka_unit_test(space_for_what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

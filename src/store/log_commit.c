@@ -46,8 +46,10 @@ static void make_append(struct log_entry *entry)
     struct journal_entry *journal = &entry->journal;
     struct log_head head;
     head_fill(entry, &head);
-    if (log->carry && batch->position > 0)
-        head.carry_size = batch->position & (LOG_BLOCK_SIZE - 1);
+    /* nothing came since the cut, so its block is the last one of where the log is: of the segment
+     * before when the batch begins one */
+    if (log->carry)
+        head.carry_size = log->place.size & (LOG_BLOCK_SIZE - 1);
     if (log->carry)
         log->carry_lsn = log->lsn_next;
     log->carry = false;

@@ -8,7 +8,8 @@
 //   24 first_ms i64       timestamp of that segment's first batch
 //   32 start i64          LOG_START: the new first offset; else 0
 //   40 position u32       of the first batch in the segment; control entries: the segment's size
-//   44 carry_size u32     APPEND: bytes of the partial block in front of position, for rule 1;
+//   44 carry_size u32     APPEND: bytes of the partial block in front of position, for rule 1 (in
+//                         front of position 0: at the end of the segment before);
 //                         EXTENT: bytes from position to the next block
 //   48 trail_size u32     EXTENT: bytes of the partial block at the end
 //   52 batch_count u32    0 for control entries

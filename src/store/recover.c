@@ -75,13 +75,31 @@ static enum err place_set(struct store_log *log, const struct log_head *head, ui
     return ERR_OK;
 }
 
+/* The partial block in front of a batch: of the segment before when the batch begins one. It says
+ * nothing new of a place that the log has left otherwise (a new start), or that is not known. */
+static enum err take_carry(struct store_log *log, const struct log_head *head,
+                           struct log_restore restore)
+{
+    const struct log_place *place = &log->place;
+    restore.size = head->carry_size;
+    if (head->position > 0) {
+        restore.position = head->position - head->carry_size;
+        return restore_add(log, &restore);
+    }
+    if (place->segment_base < 0 || (place->size & (LOG_BLOCK_SIZE - 1)) != head->carry_size)
+        return ERR_OK;
+    restore.segment_base = place->segment_base;
+    restore.position = place->size - head->carry_size;
+    return restore_add(log, &restore);
+}
+
 static enum err take_append(struct store_log *log, const struct journal_found *found,
                             const struct log_head *head)
 {
     size_t before = LOG_HEAD_SIZE + (size_t)head->carry_size;
     struct batch_header header;
     if (found->body.size - LOG_HEAD_SIZE != (size_t)head->carry_size + head->size ||
-        head->carry_size > head->position)
+        (head->position > 0 && head->carry_size > head->position))
         return ERR_CORRUPT;
     struct slice batch = slice_make(found->body.data + before, head->size);
     if (batch_header_read(batch, &header) != ERR_OK || header.size != head->size ||
@@ -89,11 +107,14 @@ static enum err take_append(struct store_log *log, const struct journal_found *f
         batch_last_offset(&header) + 1 != head->next_offset)
         return ERR_CORRUPT;
     struct log_restore restore = {.segment_base = head->segment_base,
-                                  .position = head->position - head->carry_size,
-                                  .size = head->carry_size + head->size,
                                   .piece = found->piece,
                                   .piece_offset = found->body_offset + LOG_HEAD_SIZE};
-    enum err err = restore_add(log, &restore);
+    enum err err = take_carry(log, head, restore);
+    restore.position = head->position;
+    restore.size = head->size;
+    restore.piece_offset += head->carry_size;
+    if (err == ERR_OK)
+        err = restore_add(log, &restore);
     return err == ERR_OK ? batch_known(log, &header, batch) : err;
 }
 
