@@ -132,6 +132,27 @@ void nats_report_varz(struct nats *nats, uint16_t http_port, nats_report_fn fn, 
     answer(&text, fn, arg);
 }
 
+void nats_report_absence(struct nats *nats, enum nats_report_absent absent, nats_report_fn fn,
+                         void *arg)
+{
+    static const char *const FIELDS[] = {
+        [NATS_REPORT_ROUTES] = "\"num_routes\":0,\"routes\":[]}",
+        [NATS_REPORT_GATEWAYS] = "\"outbound_gateways\":{},\"inbound_gateways\":{}}",
+        [NATS_REPORT_LEAFS] = "\"leafnodes\":0,\"leafs\":[]}",
+        [NATS_REPORT_JETSTREAM] =
+            "\"disabled\":true,\"config\":{\"max_memory\":0,\"max_storage\":0},\"memory\":0,"
+            "\"storage\":0,\"reserved_memory\":0,\"reserved_storage\":0,\"accounts\":0,"
+            "\"ha_assets\":0,\"api\":{\"total\":0,\"errors\":0},\"streams\":0,\"consumers\":0,"
+            "\"messages\":0,\"bytes\":0,\"total\":0}",
+    };
+    struct text text;
+    text_init(&text);
+    text_add_format(&text, "{\"server_id\":\"%s\",", nats->id);
+    add_time(&text, "now", core_wall_ms(nats->cores[0].core));
+    text_add_text(&text, FIELDS[absent]);
+    answer(&text, fn, arg);
+}
+
 /* --- every core in turn ----------------------------------------------------------------------- */
 
 struct row {

@@ -52,5 +52,14 @@ void nats_report_connz(struct nats *nats, const struct nats_report_options *opti
                        nats_report_fn fn, void *arg);
 void nats_report_subsz(struct nats *nats, const struct nats_report_options *options,
                        nats_report_fn fn, void *arg);
+/* What a nats-server has and this one never: pages about them say that there are none. */
+enum nats_report_absent {
+    NATS_REPORT_ROUTES,
+    NATS_REPORT_GATEWAYS,
+    NATS_REPORT_LEAFS,
+    NATS_REPORT_JETSTREAM,
+};
+void nats_report_absence(struct nats *nats, enum nats_report_absent absent, nats_report_fn fn,
+                         void *arg);
 /* Lines of Prometheus' text format. */
 void nats_report_metrics(const struct nats *nats, struct text *out);

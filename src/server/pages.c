@@ -29,6 +29,32 @@ static void varz(void *arg, struct slice query, struct admin_call *call)
     nats_report_varz(pages->options.nats, pages->options.http_port, report_is_there, call);
 }
 
+static void absence(void *arg, struct admin_call *call, enum nats_report_absent absent)
+{
+    struct server_pages *pages = arg;
+    nats_report_absence(pages->options.nats, absent, report_is_there, call);
+}
+
+static void routez(void *arg, struct slice query, struct admin_call *call)
+{
+    absence(arg, call, NATS_REPORT_ROUTES);
+}
+
+static void gatewayz(void *arg, struct slice query, struct admin_call *call)
+{
+    absence(arg, call, NATS_REPORT_GATEWAYS);
+}
+
+static void leafz(void *arg, struct slice query, struct admin_call *call)
+{
+    absence(arg, call, NATS_REPORT_LEAFS);
+}
+
+static void jsz(void *arg, struct slice query, struct admin_call *call)
+{
+    absence(arg, call, NATS_REPORT_JETSTREAM);
+}
+
 static bool read_number(struct slice query, const char *name, uint64_t *out)
 {
     struct slice text;
@@ -336,6 +362,10 @@ void server_pages_init(struct server_pages *pages, const struct server_pages_opt
                 {"/connz", json, connz, pages},
                 {"/subsz", json, subsz, pages},
                 {"/subscriptionsz", json, subsz, pages},
+                {"/routez", json, routez, pages},
+                {"/gatewayz", json, gatewayz, pages},
+                {"/leafz", json, leafz, pages},
+                {"/jsz", json, jsz, pages},
                 {"/healthz", json, healthz, pages},
                 {"/metrics", prometheus, metrics, pages},
                 {"/metrics/kafka", prometheus, metrics_kafka, pages},

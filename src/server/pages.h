@@ -1,4 +1,4 @@
-// The monitoring pages: /varz, /connz, /subsz, /healthz, /metrics, /metrics/kafka.
+// The monitoring pages: those of a nats-server, /metrics and /metrics/kafka.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -7,7 +7,7 @@
 #include "kafka/kafka.h"
 #include "nats/nats.h"
 
-#define SERVER_PAGES_COUNT 8
+#define SERVER_PAGES_COUNT 12
 
 /* What the pages tell about. */
 struct server_pages_options {

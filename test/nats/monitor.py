@@ -149,6 +149,14 @@ class Monitor(case.ServerCase):
                             line)
         self.get("/nothing", 404)
 
+    def test_there_are_no_others(self):
+        for page, field, none in (("/routez", "num_routes", 0), ("/leafz", "leafnodes", 0),
+                                  ("/gatewayz", "outbound_gateways", {}),
+                                  ("/jsz", "disabled", True)):
+            found = json.loads(self.get(page))
+            self.assertEqual(found[field], none)
+            self.assertEqual(found["server_id"], json.loads(self.get("/varz"))["server_id"])
+
     def value(self, page, name, **labels):
         """The one sample of that name with these labels."""
         found = []
