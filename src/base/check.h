@@ -23,4 +23,6 @@ _Noreturn void check_failed(const char *file, int line, const char *expression);
 #define MIN(a, b)                           ((a) < (b) ? (a) : (b))
 #define MAX(a, b)                           ((a) > (b) ? (a) : (b))
 #define NODISCARD                           __attribute__((warn_unused_result))
-#define PRINTF_LIKE(at, first)              __attribute__((format(printf, at, first)))
+/* What a hot caller rarely needs, and is better off without. */
+#define NOINLINE               __attribute__((noinline))
+#define PRINTF_LIKE(at, first) __attribute__((format(printf, at, first)))

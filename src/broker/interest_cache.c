@@ -102,55 +102,26 @@ static struct interest_slot *set_of(struct interest_cache *cache, uint64_t hash)
     return &cache->slots[(size_t)((uint32_t)(hash >> 32) & cache->set_mask) * INTEREST_CACHE_WAYS];
 }
 
-/* Without a call: subjects are short. */
-static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t size)
-{
-    size_t at = 0;
-    for (; at + 8 <= size; at += 8)
-        if (load64(a + at) != load64(b + at))
-            return false;
-    for (; at < size; at++)
-        if (a[at] != b[at])
-            return false;
-    return true;
-}
-
 static struct interest_slot *find_slot(struct interest_cache *cache, uint64_t hash,
                                        struct slice subject)
 {
     struct interest_slot *set = set_of(cache, hash);
     for (size_t i = 0; i < INTEREST_CACHE_WAYS; i++)
-        if (set[i].hash == hash && set[i].subject_size == subject.size &&
-            is_same(set[i].subject, subject.data, subject.size))
+        if (set[i].hash == hash &&
+            slice_equal_short(slice_make(set[i].subject, set[i].subject_size), subject))
             return &set[i];
     return NULL;
-}
-
-/* All three only ever grow, so the sum is unchanged only if each is. */
-static inline uint64_t generation(const struct interest_cache *cache,
-                                  const struct interest_slot *slot)
-{
-    return cache->all + cache->firsts[slot->first] + cache->seconds[slot->second];
 }
 
 struct interest_box *broker_interest_cache_get(struct interest *interest, uint64_t hash,
                                                struct slice subject)
 {
     struct interest_slot *slot = find_slot(&interest->cache, hash, subject);
-    if (!slot || slot->generation != generation(&interest->cache, slot))
+    if (!slot || slot->generation != broker_interest_cache_generation(&interest->cache, slot))
         return NULL;
     slot->referenced = true;
     interest->cache.last = slot;
     return slot->box;
-}
-
-struct interest_box *broker_interest_cache_again(struct interest *interest, struct slice subject)
-{
-    struct interest_slot *slot = interest->cache.last;
-    bool is_it = slot->hash != 0 && slot->subject_size == subject.size &&
-                 is_same(slot->subject, subject.data, subject.size) &&
-                 slot->generation == generation(&interest->cache, slot);
-    return is_it ? slot->box : NULL;
 }
 
 /* Not seen lately: remembered, and false. */
@@ -249,7 +220,7 @@ void broker_interest_cache_fill(struct interest *interest, struct interest_slot 
     (void)subject_token_next(&subject, &second);
     slot->first = first_index(interest, first);
     slot->second = second_index(interest, first, second);
-    slot->generation = generation(&interest->cache, slot);
+    slot->generation = broker_interest_cache_generation(&interest->cache, slot);
     slot->hash = hash;
     slot->referenced = false;
     interest->cache.entries++;

@@ -41,19 +41,13 @@ static inline void *push(struct interest_vector *vector, size_t item_size)
     return vector->data + item_size * vector->count++;
 }
 
-enum err broker_interest_match(struct interest *interest, struct slice subject,
-                               const struct interest_match **out)
+/* Finds the match of another subject than the last, or makes it. */
+static NOINLINE enum err match_anew(struct interest *interest, struct slice subject,
+                                    const struct interest_match **out)
 {
     *out = &EMPTY;
-    interest->stats.matches++;
-    struct interest_box *box = broker_interest_cache_again(interest, subject);
-    if (box) {
-        interest->stats.cache_hits++;
-        *out = &box->match;
-        return ERR_OK;
-    }
     uint64_t hash = broker_interest_cache_hash(interest, subject);
-    box = broker_interest_cache_get(interest, hash, subject);
+    struct interest_box *box = broker_interest_cache_get(interest, hash, subject);
     if (box) {
         interest->stats.cache_hits++;
         *out = &box->match;
@@ -79,6 +73,18 @@ enum err broker_interest_match(struct interest *interest, struct slice subject,
         interest->options.tap ? interest->options.tap(interest->options.arg, subject) : NULL;
     if (slot)
         broker_interest_cache_fill(interest, slot, hash, subject);
+    *out = &box->match;
+    return ERR_OK;
+}
+
+enum err broker_interest_match(struct interest *interest, struct slice subject,
+                               const struct interest_match **out)
+{
+    interest->stats.matches++;
+    const struct interest_box *box = broker_interest_cache_again(interest, subject);
+    if (!box)
+        return match_anew(interest, subject, out);
+    interest->stats.cache_hits++;
     *out = &box->match;
     return ERR_OK;
 }

@@ -181,8 +181,25 @@ uint64_t broker_interest_cache_hash(const struct interest *interest, struct slic
 /* The good entry of the subject, or NULL. */
 struct interest_box *broker_interest_cache_get(struct interest *interest, uint64_t hash,
                                                struct slice subject);
-/* The same, where the subject is the one that _get found last. */
-struct interest_box *broker_interest_cache_again(struct interest *interest, struct slice subject);
+/* Which state of the interest an entry belongs to. All three only ever grow, so the sum is
+ * unchanged only if each is. */
+static inline uint64_t broker_interest_cache_generation(const struct interest_cache *cache,
+                                                        const struct interest_slot *slot)
+{
+    return cache->all + cache->firsts[slot->first] + cache->seconds[slot->second];
+}
+
+/* The same as _get, where the subject is the one that it found last. */
+static inline struct interest_box *broker_interest_cache_again(const struct interest *interest,
+                                                               struct slice subject)
+{
+    const struct interest_slot *slot = interest->cache.last;
+    bool is_it = slot->hash != 0 &&
+                 slice_equal_short(slice_make(slot->subject, slot->subject_size), subject) &&
+                 slot->generation == broker_interest_cache_generation(&interest->cache, slot);
+    return is_it ? slot->box : NULL;
+}
+
 /* Where to put a match of size bytes: a slot whose box has the room, or NULL when it shall not be
  * cached (or memory is short). The slot is good only after _fill. */
 struct interest_slot *broker_interest_cache_admit(struct interest *interest, uint64_t hash,

@@ -174,10 +174,8 @@ void nats_publish_handle(struct nats_conn *conn, const struct wire_nats_request 
 
 /* May the connection publish on that subject? */
 bool nats_publish_is_allowed(struct nats_conn *conn, struct slice subject);
-/* To all its takers on all cores; parcels are to be flushed then. False: nobody wants it. out_bound
- * (may be NULL): the topic that takes what clients publish on the subject, or NULL. */
-bool nats_publish_spread(struct nats_core *home, struct nats_message *message,
-                         struct nats_bound **out_bound);
+/* To all its takers on all cores; parcels are to be flushed then. False: nobody wants it. */
+bool nats_publish_spread(struct nats_core *home, struct nats_message *message);
 
 /* deliver.c */
 /* Returns how many got it. */

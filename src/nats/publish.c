@@ -72,17 +72,10 @@ static bool publish_to_group(struct nats_core *home, struct nats_message *messag
     return nats_parcel_add(home, to, message, group->name);
 }
 
-bool nats_publish_spread(struct nats_core *home, struct nats_message *message,
-                         struct nats_bound **out_bound)
+/* To all of the match, which is not used afterwards. False: none of them took it. */
+static bool spread(struct nats_core *home, struct nats_message *message,
+                   const struct interest_match *match)
 {
-    const struct interest_match *match;
-    if (broker_interest_match(nats_view_interest(home, message->subject), message->subject,
-                              &match) != ERR_OK) {
-        metric_add(&home->counters.dropped, 1);
-        return true; /* whether anybody wanted it is not known */
-    }
-    if (out_bound)
-        *out_bound = match->tap;
     bool is_taken = match->plain_count > 0 && nats_deliver_plain(home, message, match) > 0;
     for (uint32_t i = 0; i < match->core_count; i++)
         is_taken |= nats_parcel_add(home, match->cores[i], message, SLICE_NULL);
@@ -93,12 +86,21 @@ bool nats_publish_spread(struct nats_core *home, struct nats_message *message,
     return is_taken;
 }
 
-/* The requester's own subscription to the reply hears that nobody is there. */
-static void say_no_responders(struct nats_conn *conn, const struct nats_message *message)
+bool nats_publish_spread(struct nats_core *home, struct nats_message *message)
 {
     const struct interest_match *match;
-    if (broker_interest_match(nats_view_interest(conn->home, message->reply), message->reply,
-                              &match) != ERR_OK)
+    if (broker_interest_match(nats_view_interest(home, message->subject), message->subject,
+                              &match) == ERR_OK)
+        return spread(home, message, match);
+    metric_add(&home->counters.dropped, 1);
+    return true; /* whether anybody wanted it is not known */
+}
+
+/* The requester's own subscription to the reply hears that nobody is there. */
+static void say_no_responders(struct nats_conn *conn, struct slice subject, struct slice reply)
+{
+    const struct interest_match *match;
+    if (broker_interest_match(nats_view_interest(conn->home, reply), reply, &match) != ERR_OK)
         return;
     const struct nats_sub *sub = NULL;
     for (uint32_t i = 0; i < match->plain_count && !sub; i++) {
@@ -108,36 +110,24 @@ static void say_no_responders(struct nats_conn *conn, const struct nats_message 
     if (!sub)
         return;
     struct text text;
-    size_t size = sizeof("NATS/1.0 503\r\nNats-Subject: \r\n\r\n") - 1 + message->subject.size;
+    size_t size = sizeof("NATS/1.0 503\r\nNats-Subject: \r\n\r\n") - 1 + subject.size;
     text_init(&text);
     text_add_text(&text, "HMSG ");
-    text_add(&text, message->reply);
+    text_add(&text, reply);
     text_add_text(&text, " ");
     text_add(&text, nats_conn_sid(sub));
     text_add_format(&text, " %zu %zu\r\nNATS/1.0 503\r\nNats-Subject: ", size, size);
-    text_add(&text, message->subject);
+    text_add(&text, subject);
     text_add_text(&text, "\r\n\r\n\r\n");
     if (!text.failed)
         (void)conn_write(conn->conn, text_slice(&text));
     text_deinit(&text);
 }
 
-void nats_publish_handle(struct nats_conn *conn, const struct wire_nats_request *request,
-                         struct buf *buf)
+/* To everybody of the match; false: nobody took it. */
+static bool publish(struct nats_conn *conn, const struct wire_nats_request *request,
+                    struct buf *buf, const struct interest_match *match)
 {
-    conn->in_messages++;
-    conn->in_bytes += request->payload.size;
-    if (conn->connect.pedantic && !subject_is_literal(request->subject))
-        nats_conn_fail(conn, NATS_ERROR_INVALID_PUBLISH_SUBJECT);
-    if ((is_special(request->subject) || is_special(request->reply) || conn->user) &&
-        !may_publish(conn, request->subject, request->reply))
-        return;
-    if (conn->connect.verbose)
-        nats_conn_send(conn, "+OK\r\n");
-    if (nats_view_has(conn->home, request->subject)) {
-        nats_view_publish_handle(conn, request, buf);
-        return;
-    }
     struct nats_message message; /* every field is set: clearing it first is what would cost most */
     message.publisher = conn;
     message.source = NULL;
@@ -151,10 +141,45 @@ void nats_publish_handle(struct nats_conn *conn, const struct wire_nats_request 
                                          (uint32_t)request->payload.size};
     message.met_full = false;
     message.hops = 0;
-    struct nats_bound *bound = NULL;
-    bool is_taken = nats_publish_spread(conn->home, &message, &bound);
+    return spread(conn->home, &message, match);
+}
+
+/* What most clients never ask for. False: the message goes nowhere. */
+static bool may_go_on(struct nats_conn *conn, const struct wire_nats_request *request)
+{
+    if (conn->connect.pedantic && !subject_is_literal(request->subject))
+        nats_conn_fail(conn, NATS_ERROR_INVALID_PUBLISH_SUBJECT);
+    if (!may_publish(conn, request->subject, request->reply))
+        return false;
+    if (conn->connect.verbose)
+        nats_conn_send(conn, "+OK\r\n");
+    return true;
+}
+
+void nats_publish_handle(struct nats_conn *conn, const struct wire_nats_request *request,
+                         struct buf *buf)
+{
+    struct nats_core *home = conn->home;
+    conn->in_messages++;
+    conn->in_bytes += request->payload.size;
+    if ((is_special(request->subject) || is_special(request->reply) || conn->user ||
+         conn->connect.pedantic || conn->connect.verbose) &&
+        !may_go_on(conn, request))
+        return;
+    if (nats_view_has(home, request->subject)) {
+        nats_view_publish_handle(conn, request, buf);
+        return;
+    }
+    const struct interest_match *match;
+    if (broker_interest_match(home->interest, request->subject, &match) != ERR_OK) {
+        metric_add(&home->counters.dropped, 1);
+        return;
+    }
+    const struct nats_bound *bound = match->tap;
+    bool is_taken = (match->plain_count | match->core_count | match->group_count) != 0 &&
+                    publish(conn, request, buf, match);
     if (bound)
         nats_view_publish_bound(conn, request, bound->topic);
-    else if (!is_taken && message.reply.data && conn->connect.no_responders)
-        say_no_responders(conn, &message);
+    else if (!is_taken && request->reply.data && conn->connect.no_responders)
+        say_no_responders(conn, request->subject, request->reply);
 }

@@ -79,7 +79,7 @@ static void answer(struct answers *answers, struct slice reply, const struct tex
                     (uint32_t)json->size},
     };
     answers->used += (uint32_t)size;
-    (void)nats_publish_spread(answers->home, &message, NULL);
+    (void)nats_publish_spread(answers->home, &message);
 }
 
 static void answers_end(struct answers *answers)

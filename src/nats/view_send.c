@@ -85,7 +85,7 @@ static bool send_as(struct sending *sending, const struct sent *sent)
     nats_view_message_write(&sent->view, &text, start + before);
     sending->used += (uint32_t)(before + text.size + 2);
     sending->size += text.size;
-    (void)nats_publish_spread(sending->home, &message, NULL);
+    (void)nats_publish_spread(sending->home, &message);
     sending->reader->source.met_full |= message.met_full;
     return true;
 }

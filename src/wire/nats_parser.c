@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/nats_parser.h"
 
+#include "base/scan.h"
+
 /* What nats-server believes of a size: nine digits. */
 #define SIZE_DIGITS_MAX 9
 #define ARGS_MAX        4
@@ -48,20 +50,15 @@ static inline uint8_t lower(uint8_t byte)
     return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte | 0x20) : byte;
 }
 
+/* "PUB ", in whatever case. */
 static inline bool is_pub(struct slice input)
 {
-    const uint8_t *at = input.data;
-    return input.size > 3 && (at[0] & 0xdf) == 'P' && (at[1] & 0xdf) == 'U' &&
-           (at[2] & 0xdf) == 'B' && at[3] == ' ';
+    return input.size > 3 && (be32_get(input.data) & 0xdfdfdfff) == 0x50554220;
 }
 
-/* The bytes from at to the first one that could end a word. */
-static inline struct slice word_at(const uint8_t *at, const uint8_t *end)
+static inline bool is_line_end(const uint8_t *at)
 {
-    const uint8_t *start = at;
-    while (at<end && * at> ' ')
-        at++;
-    return slice_make(start, (size_t)(at - start));
+    return be16_get(at) == 0x0d0a;
 }
 
 static bool parse_size(struct slice text, uint32_t *out)
@@ -79,44 +76,69 @@ static bool parse_size(struct slice text, uint32_t *out)
     return true;
 }
 
+/* The value of the digits at the start, of nine at most; what it returns lies behind them. */
+static inline const uint8_t *read_size(const uint8_t *at, const uint8_t *end, uint32_t *out)
+{
+    uint32_t value = 0;
+    uint32_t digit;
+    if (end - at > SIZE_DIGITS_MAX)
+        end = at + SIZE_DIGITS_MAX;
+    while (at < end && (digit = (uint32_t)*at - '0') <= 9) {
+        value = value * 10 + digit;
+        at++;
+    }
+    *out = value;
+    return at;
+}
+
 /* Nearly every operation is a PUB as clients write it, single blanks and all there: read in one
  * pass, without clearing what it does not use first. False: the long way decides, out is not set.
  */
-static bool parse_plain_pub(struct slice input, const struct wire_nats_limits *limits,
-                            struct wire_nats_request *out)
+static inline bool parse_plain_pub(struct slice input, const struct wire_nats_limits *limits,
+                                   struct wire_nats_request *out)
 {
     const uint8_t *start = input.data + PUB_ARGS_AT;
     const uint8_t *end = start + MIN(input.size - PUB_ARGS_AT, (size_t)limits->control_line_max);
-    struct slice subject = word_at(start, end);
-    const uint8_t *at = subject.data + subject.size;
+    const uint8_t *at = scan_word(start, end);
+    struct slice subject = slice_make(start, (size_t)(at - start));
     if (subject.size == 0 || at == end || *at != ' ')
         return false;
     struct slice reply = SLICE_NULL;
-    struct slice number = word_at(at + 1, end);
-    at = number.data + number.size;
-    if (at < end && *at == ' ') {
-        reply = number;
-        number = word_at(at + 1, end);
-        at = number.data + number.size;
-    }
+    const uint8_t *word = at + 1;
     uint32_t size;
-    if (!parse_size(number, &size) || size > limits->payload_max || (reply.data && reply.size == 0))
-        return false;
+    at = read_size(word, end, &size);
+    if (at < end && *at != '\r') {
+        at = scan_word(at, end);
+        reply = slice_make(word, (size_t)(at - word));
+        if (reply.size == 0 || at == end || *at != ' ')
+            return false;
+        word = at + 1;
+        at = read_size(word, end, &size);
+    }
     size_t head = (size_t)(at - input.data) + 2;
-    if (input.size < head + size + 2 || at[0] != '\r' || at[1] != '\n' || at[2 + size] != '\r' ||
-        at[3 + size] != '\n')
+    if (at == word || size > limits->payload_max || input.size < head + size + 2)
+        return false;
+    if (!is_line_end(at) || !is_line_end(at + 2 + size))
         return false;
     out->op = WIRE_NATS_PUB;
     out->subject = subject;
     out->reply = reply;
-    out->size_text = number;
+    out->size_text = slice_make(word, (size_t)(at - word));
     out->payload = slice_make(at + 2, size);
     out->consumed = head + size + 2;
-    out->queue = out->sid = out->header_text = out->args = SLICE_NULL;
-    out->header_size = out->unsub_max = 0;
+    /* One by one: in a chain each is read back from the one before, and waits for it. */
+    out->queue = SLICE_NULL;
+    out->sid = SLICE_NULL;
+    out->header_text = SLICE_NULL;
+    out->args = SLICE_NULL;
+    out->header_size = 0;
+    out->unsub_max = 0;
     out->wanted = 0;
     return true;
 }
+
+static NOINLINE enum wire_nats_status
+parse_any(struct slice input, const struct wire_nats_limits *limits, struct wire_nats_request *out);
 
 enum wire_nats_status wire_nats_parser_next(struct slice input,
                                             const struct wire_nats_limits *limits,
@@ -124,6 +146,12 @@ enum wire_nats_status wire_nats_parser_next(struct slice input,
 {
     if (!limits->connect_first && is_pub(input) && parse_plain_pub(input, limits, out))
         return WIRE_NATS_COMPLETE;
+    return parse_any(input, limits, out);
+}
+
+static NOINLINE enum wire_nats_status
+parse_any(struct slice input, const struct wire_nats_limits *limits, struct wire_nats_request *out)
+{
     *out = (struct wire_nats_request){0};
     if (input.size == 0)
         return WIRE_NATS_INCOMPLETE;

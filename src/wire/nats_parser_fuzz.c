@@ -13,6 +13,32 @@ static void check_inside(struct slice part, const uint8_t *data, size_t size)
     CHECK(!part.data || (part.data >= data && part.data + part.size <= data + size));
 }
 
+static bool is_same_part(struct slice a, struct slice b)
+{
+    return (a.data == NULL) == (b.data == NULL) && slice_equal(a, b);
+}
+
+/* A PUB is read in one pass where it is plain; with a tab behind the verb it never is. */
+static void check_other_way(const uint8_t *data, size_t size, const struct wire_nats_limits *limits,
+                            enum wire_nats_status status, const struct wire_nats_request *seen)
+{
+    struct wire_nats_request other;
+    if (size < 4 || memcmp(data, "PUB ", 4) != 0)
+        return;
+    uint8_t *copy = malloc(size);
+    CHECK(copy);
+    memcpy(copy, data, size);
+    copy[3] = '\t';
+    CHECK(wire_nats_parser_next(slice_make(copy, size), limits, &other) == status);
+    CHECK(other.wanted == seen->wanted);
+    if (status == WIRE_NATS_COMPLETE)
+        CHECK(other.consumed == seen->consumed && is_same_part(other.subject, seen->subject) &&
+              is_same_part(other.reply, seen->reply) &&
+              is_same_part(other.size_text, seen->size_text) &&
+              is_same_part(other.payload, seen->payload));
+    free(copy);
+}
+
 static enum wire_nats_status parse_exact(const uint8_t *data, size_t size,
                                          const struct wire_nats_limits *limits,
                                          struct wire_nats_request *out)
@@ -25,6 +51,7 @@ static enum wire_nats_status parse_exact(const uint8_t *data, size_t size,
                                   out->size_text, out->header_text, out->args,  out->payload};
     for (size_t i = 0; i < COUNT_OF(parts); i++)
         check_inside(parts[i], copy, size);
+    check_other_way(copy, size, limits, status, out);
     free(copy);
     if (status == WIRE_NATS_COMPLETE) {
         CHECK(out->consumed > 0 && out->consumed <= size && out->op < WIRE_NATS_OP_COUNT);

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#define LINE_SIZE 256 /* of lines put together by chance */
+
 static const struct wire_nats_limits LIMITS = {
     .control_line_max = 4096, .payload_max = 1048576, .headers = true};
 
@@ -252,6 +254,68 @@ static void test_plain_pub_is_like_any(void **state)
     }
 }
 
+static void assert_same_place(struct slice a, struct slice b, ptrdiff_t apart)
+{
+    assert_int_equal(a.size, b.size);
+    assert_true(a.data ? b.data - a.data == apart : !b.data);
+}
+
+/* Lines lie where these end: reading further is an error under AddressSanitizer. */
+struct two_ways {
+    uint8_t *quick;
+    uint8_t *slow;
+};
+
+/* A tab behind the verb goes the long way to the same end. */
+static void assert_ways_agree(const struct two_ways *ways, const char *line, size_t size)
+{
+    struct wire_nats_request quick, slow;
+    struct wire_nats_limits limits = LIMITS;
+    uint8_t *a = ways->quick + LINE_SIZE - size;
+    uint8_t *b = ways->slow + LINE_SIZE - size;
+    memcpy(a, line, size);
+    memcpy(b, line, size);
+    b[3] = '\t';
+    limits.control_line_max = 20;
+    enum wire_nats_status status = wire_nats_parser_next(slice_make(a, size), &limits, &quick);
+    assert_int_equal(status, wire_nats_parser_next(slice_make(b, size), &limits, &slow));
+    assert_int_equal(quick.wanted, slow.wanted);
+    if (status != WIRE_NATS_COMPLETE)
+        return;
+    assert_int_equal(quick.op, slow.op);
+    assert_int_equal(quick.consumed, slow.consumed);
+    assert_same_place(quick.subject, slow.subject, b - a);
+    assert_same_place(quick.reply, slow.reply, b - a);
+    assert_same_place(quick.size_text, slow.size_text, b - a);
+    assert_same_place(quick.payload, slow.payload, b - a);
+}
+
+/* Lines put together by chance: what is plain and what is not, and where it ends. */
+static void test_both_ways_of_pub_agree(void **state)
+{
+    static const char *const pieces[] = {"a",  "subject.long", "$x",   "7y",  " ",        " ", " ",
+                                         "\t", "\r\n",         "\r\n", "\r",  "\n",       "0", "3",
+                                         "12", "0000000012",   "5",    "xyz", "999999999"};
+    uint64_t random = 2463534242;
+    char line[LINE_SIZE];
+    struct two_ways ways = {malloc(LINE_SIZE), malloc(LINE_SIZE)};
+    assert_true(ways.quick && ways.slow);
+    for (unsigned turn = 0; turn < 50000; turn++) {
+        size_t size = 4;
+        memcpy(line, "PUB ", size);
+        unsigned count = turn % 12;
+        for (unsigned i = 0; i < count; i++) {
+            random = random * 6364136223846793005 + 1442695040888963407;
+            const char *piece = pieces[(random >> 33) % COUNT_OF(pieces)];
+            memcpy(line + size, piece, strlen(piece));
+            size += strlen(piece);
+        }
+        assert_ways_agree(&ways, line, size);
+    }
+    free(ways.quick);
+    free(ways.slow);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_control_line_max),
         cmocka_unit_test(test_connect_first),
         cmocka_unit_test(test_plain_pub_is_like_any),
+        cmocka_unit_test(test_both_ways_of_pub_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
