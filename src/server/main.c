@@ -8,6 +8,7 @@
 
 #include "nats/nats.h"
 #include "server/conf_file.h"
+#include "server/nats.h"
 #include "server/server.h"
 
 #define PATH_SIZE_MAX 4096
@@ -117,6 +118,15 @@ static bool absolute(const char *path, char out[PATH_SIZE_MAX])
     return size > 0 && size < PATH_SIZE_MAX;
 }
 
+/* Those who start a nats-server look for its words. */
+static void say_fatal(const struct server_options *options, const char *words)
+{
+    if (options->settings->is_nats_server)
+        server_nats_say_fatal(options, words);
+    else
+        fprintf(stderr, "leatd: %s\n", words);
+}
+
 static int serve(struct program *program, const struct server_settings *settings)
 {
     char data_dir[PATH_SIZE_MAX];
@@ -147,14 +157,14 @@ static int serve(struct program *program, const struct server_settings *settings
         .arg = program,
     };
     if (server_open(&options, &server, &diag) != ERR_OK) {
-        fprintf(stderr, "leatd: %s\n", diag.text);
+        say_fatal(&options, diag.text);
         return 1;
     }
     program->server = server;
     bool is_drained = server_run(server);
     bool has_failed = server_failure(server) != NULL;
     if (has_failed)
-        fprintf(stderr, "leatd: %s\n", server_failure(server));
+        say_fatal(&options, server_failure(server));
     if (!is_drained)
         return 1; /* at once: what was not drained is recovered at the next start */
     server_close(server);

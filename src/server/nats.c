@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <time.h>
 
-static void say(const struct server_options *options, const char *words)
+static void say(const struct server_options *options, const char *level, const char *words)
 {
     int64_t now_ms = options->os->ops->wall_ms(options->os);
     time_t seconds = (time_t)(now_ms / 1000);
@@ -15,8 +15,8 @@ static void say(const struct server_options *options, const char *words)
     gmtime_r(&seconds, &date);
     strftime(when, sizeof(when), "%Y/%m/%d %H:%M:%S", &date);
     text_init(&line);
-    text_add_format(&line, "[%u] %s.%06u [INF] %s", options->pid, when,
-                    (unsigned)(now_ms % 1000) * 1000, words);
+    text_add_format(&line, "[%u] %s.%06u [%s] %s", options->pid, when,
+                    (unsigned)(now_ms % 1000) * 1000, level, words);
     if (!line.failed)
         options->say(options->arg, line.data);
     text_deinit(&line);
@@ -32,7 +32,7 @@ static void say_address(const struct server_options *options, const char *what,
     listener_address(listener, &bound);
     server_address_add(&words, &bound);
     if (!words.failed)
-        say(options, words.data);
+        say(options, "INF", words.data);
     text_deinit(&words);
 }
 
@@ -42,7 +42,12 @@ void server_nats_say(const struct server_options *options, const struct listener
     if (http)
         say_address(options, "Starting http monitor on ", http);
     say_address(options, "Listening for client connections on ", listener);
-    say(options, "Server is ready");
+    say(options, "INF", "Server is ready");
+}
+
+void server_nats_say_fatal(const struct server_options *options, const char *words)
+{
+    say(options, "FTL", words);
 }
 
 static void add_ports_path(const struct server_options *options, struct text *path)
@@ -67,19 +72,27 @@ static enum err write_file(const struct server_options *options, const char *pat
     return err;
 }
 
-static enum err write_ports(const struct server_options *options, const struct listener *listener,
-                            struct diag *diag)
+static void add_url(struct text *content, const char *before, const struct listener *listener)
 {
     struct sockaddr_storage bound;
+    listener_address(listener, &bound);
+    text_add_text(content, before);
+    server_address_add(content, &bound);
+    text_add_text(content, "\"]");
+}
+
+static enum err write_ports(const struct server_options *options, const struct listener *listener,
+                            const struct listener *http, struct diag *diag)
+{
     struct text path;
     struct text content;
     text_init(&path);
     text_init(&content);
     add_ports_path(options, &path);
-    text_add_text(&content, "{\"nats\":[\"nats://");
-    listener_address(listener, &bound);
-    server_address_add(&content, &bound);
-    text_add_text(&content, "\"]}");
+    add_url(&content, "{\"nats\":[\"nats://", listener);
+    if (http)
+        add_url(&content, ",\"monitoring\":[\"http://", http);
+    text_add_text(&content, "}");
     enum err err = path.failed || content.failed ? ERR_NO_MEMORY
                                                  : write_file(options, path.data, &content, diag);
     text_deinit(&path);
@@ -88,7 +101,8 @@ static enum err write_ports(const struct server_options *options, const struct l
 }
 
 enum err server_nats_write_files(const struct server_options *options,
-                                 const struct listener *listener, struct diag *diag)
+                                 const struct listener *listener, const struct listener *http,
+                                 struct diag *diag)
 {
     enum err err = ERR_OK;
     if (options->settings->pid_file) {
@@ -100,7 +114,7 @@ enum err server_nats_write_files(const struct server_options *options,
         text_deinit(&content);
     }
     if (!err && options->settings->ports_file_dir && listener)
-        err = write_ports(options, listener, diag);
+        err = write_ports(options, listener, http, diag);
     return err;
 }
 

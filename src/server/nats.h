@@ -8,7 +8,11 @@
 /* "[INF] Listening for client connections on ..." and "[INF] Server is ready"; http may be NULL. */
 void server_nats_say(const struct server_options *options, const struct listener *listener,
                      const struct listener *http);
-/* The files that the settings ask for; listener may be NULL. Words about a failure go to diag. */
+/* "[FTL] words", for a start that fails. */
+void server_nats_say_fatal(const struct server_options *options, const char *words);
+/* The files that the settings ask for; both listeners may be NULL. Words about a failure go to
+ * diag. */
 NODISCARD enum err server_nats_write_files(const struct server_options *options,
-                                           const struct listener *listener, struct diag *diag);
+                                           const struct listener *listener,
+                                           const struct listener *http, struct diag *diag);
 void server_nats_remove_files(const struct server_options *options);

@@ -377,7 +377,8 @@ static enum err listeners_each(struct server *server, enum err (*act)(struct lis
 static enum err let_in(struct server *server, struct diag *diag)
 {
     server->has_files = true;
-    enum err err = server_nats_write_files(&server->options, server->nats_listener, diag);
+    enum err err = server_nats_write_files(&server->options, server->nats_listener,
+                                           server->http_listener, diag);
     if (!err && server->is_waiting) {
         err = listeners_each(server, listener_release);
         if (err)

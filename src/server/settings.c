@@ -213,6 +213,12 @@ static enum err set_test(struct load *load, struct slice value)
     return ERR_OK;
 }
 
+/* What the server does anyhow. */
+static enum err set_nothing(struct load *load, struct slice value)
+{
+    return ERR_OK;
+}
+
 static const struct option nats_options[] = {
     {"--config", "-c", true, true, set_file},
     {"--version", "-v", false, true, set_version},
@@ -235,6 +241,47 @@ static const struct option nats_options[] = {
     {"--data", NULL, true, false, set_data},
     {"--cores", NULL, true, false, set_cores},
     {"--memory", NULL, true, false, set_memory},
+    {"--logtime", "-T", false, false, set_nothing},
+    {"--logtime_utc", NULL, false, false, set_nothing},
+};
+
+/* Options that nats-server has and Leat has not: refused by name. */
+static const char *const nats_absent[] = {
+    "V",
+    "VV",
+    "DV",
+    "DVV",
+    "trace",
+    "s",
+    "syslog",
+    "r",
+    "sl",
+    "signal",
+    "ms",
+    "https_port",
+    "js",
+    "jetstream",
+    "tls",
+    "tlsverify",
+    "tlscert",
+    "tlskey",
+    "tlscacert",
+    "remote_syslog",
+    "routes",
+    "cluster",
+    "cluster_name",
+    "cluster_listen",
+    "profile",
+    "help_tls",
+    "no_advertise",
+    "cluster_advertise",
+    "client_advertise",
+    "connect_retries",
+    "log_size_limit",
+    "max_traced_msg_len",
+    "T",
+    "logtime",
+    "logtime_utc", /* but for true */
 };
 
 const char *server_settings_nats_help(void)
@@ -285,23 +332,46 @@ const char *server_settings_help(void)
 
 /* --- the command line ------------------------------------------------------------------------- */
 
+/* Go's flags take one dash or two, whatever their length. */
+static struct slice without_dashes(struct slice name)
+{
+    for (int i = 0; i < 2 && name.size > 0 && name.data[0] == '-'; i++)
+        name = slice_make(name.data + 1, name.size - 1);
+    return name;
+}
+
 static const struct option *find_option(const struct load *load, struct slice name)
 {
     bool is_nats = load->settings->is_nats_server;
     const struct option *table = is_nats ? nats_options : options;
     size_t count = is_nats ? COUNT_OF(nats_options) : COUNT_OF(options);
-    char whole[64] = "--";
-    /* Go's flags take one dash or two. */
-    if (is_nats && name.size > 2 && name.size < sizeof(whole) - 1 && name.data[1] != '-') {
-        memcpy(whole + 2, name.data + 1, name.size - 1);
-        name = slice_make(whole, name.size + 1);
-    }
+    bool is_word = name.size == 0 || name.data[0] != '-';
+    if (is_nats && is_word && !slice_equal_text(name, "version") && !slice_equal_text(name, "help"))
+        return NULL;
     for (size_t i = 0; i < count; i++) {
-        bool is_short = table[i].short_name && slice_equal_text(name, table[i].short_name);
-        if (is_short || slice_equal_text(name, table[i].name))
-            return &table[i];
+        const char *names[] = {table[i].name, table[i].short_name};
+        for (size_t j = 0; j < COUNT_OF(names); j++) {
+            if (!names[j])
+                continue;
+            if (is_nats ? slice_equal(without_dashes(name), without_dashes(slice_text(names[j])))
+                        : slice_equal_text(name, names[j]))
+                return &table[i];
+        }
     }
     return NULL;
+}
+
+static enum err complain_option(const struct load *load, struct slice name, const char *argument)
+{
+    bool is_nats = load->settings->is_nats_server;
+    for (size_t i = 0; is_nats && i < COUNT_OF(nats_absent); i++) {
+        if (argument[0] != '-' || !slice_equal_text(without_dashes(name), nats_absent[i]))
+            continue;
+        diag_set(load->diag, "nats-server's option '%s' is not implemented in Leat", argument);
+        return ERR_INVALID;
+    }
+    diag_set(load->diag, "unknown option '%s' (--help lists them)", argument);
+    return ERR_INVALID;
 }
 
 /* "leatd nats-server", or a program of that name. */
@@ -328,10 +398,9 @@ static enum err apply_arguments(struct load *load, bool early)
             name.size -= value.size + 1;
         }
         const struct option *option = find_option(load, name);
-        if (!option || (equals && !option->has_value)) {
-            diag_set(load->diag, "unknown option '%s' (--help lists them)", input->arguments[at]);
-            return ERR_INVALID;
-        }
+        bool is_plain = equals && load->settings->is_nats_server && slice_equal_text(value, "true");
+        if (!option || (equals && !option->has_value && !is_plain))
+            return complain_option(load, name, input->arguments[at]);
         if (option->has_value && !equals && ++at < input->argument_count)
             value = slice_text(input->arguments[at]);
         if (option->has_value && !value.data) {

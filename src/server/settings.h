@@ -47,6 +47,7 @@ struct server_settings {
     struct server_address nats_address;
     struct nats_config *nats; /* one reference */
     bool has_http;
+    bool http_is_port;                  /* nobody named its host: that of NATS */
     struct server_address http_address; /* of the monitoring */
     const char *pid_file;               /* NULL: none */
     const char *log_file;               /* what is said goes there; NULL: to stderr */

@@ -151,7 +151,8 @@ static enum err apply_host(struct server_settings *settings, struct slice host, 
     return server_settings_nats_listen(settings, slice_text(text), diag);
 }
 
-/* "host:port" or a port alone, which listens on every interface as nats-server does. */
+/* "host:port" or a port alone: every interface. For the monitoring, a port alone is one of the
+ * host of NATS clients, as in nats-server. */
 static enum err read_address(const struct server_conf_value *value, struct server_address *out,
                              struct diag *diag)
 {
@@ -187,6 +188,8 @@ static enum err apply_http(struct server_settings *settings, const struct server
                            struct diag *diag)
 {
     settings->has_http = true;
+    settings->http_is_port =
+        value->type == SERVER_CONF_INTEGER || (value->text.size > 0 && value->text.data[0] == ':');
     return read_address(value, &settings->http_address, diag);
 }
 
@@ -337,6 +340,11 @@ enum err server_settings_nats_apply(struct server_settings *settings,
 enum err server_settings_nats_finish(struct server_settings *settings, struct diag *diag)
 {
     struct nats_config *config = settings->nats;
+    if (settings->http_is_port) {
+        uint16_t port = get_port(&settings->http_address);
+        settings->http_address = settings->nats_address;
+        set_port(&settings->http_address, port);
+    }
     if (config->payload_size_max > config->pending_size_max) {
         diag_set(diag, "max_payload cannot be higher than max_pending");
         return ERR_INVALID;

@@ -105,6 +105,33 @@ static void test_where(void **state)
     assert_refused("port: 70000", "a port is a number");
 }
 
+/* The monitoring listens on the host that NATS clients are served on, unless it has its own. */
+static void test_where_the_monitoring_is(void **state)
+{
+    static const struct {
+        const char *file;
+        const char *address;
+    } files[] = {
+        {"http: 8222", "127.0.0.1:8222"},
+        {"http_port: 8222\nhost: 127.0.0.2", "127.0.0.2:8222"},
+        {"http: \":8222\", listen: 127.0.0.3:4222", "127.0.0.3:8222"},
+        {"http: 8222\nlisten: \"[::1]:4222\"", "[::1]:8222"},
+        {"http: 8222\nlisten: 4222", "0.0.0.0:8222"},
+        {"http: 0.0.0.0:8222", "0.0.0.0:8222"},
+        {"http: 8222\nlisten: none", "127.0.0.1:8222"},
+    };
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        struct fixture fixture;
+        struct text text;
+        text_init(&text);
+        load_file(&fixture, files[i].file);
+        server_address_add(&text, &fixture.settings.http_address.socket);
+        assert_string_equal(text.data, files[i].address);
+        text_deinit(&text);
+        server_settings_deinit(&fixture.settings);
+    }
+}
+
 static void test_users(void **state)
 {
     struct fixture fixture;
@@ -169,9 +196,13 @@ static void test_kafka_is_not_left_open_by_chance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers), cmocka_unit_test(test_view),
-        cmocka_unit_test(test_where),   cmocka_unit_test(test_users),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_kafka_is_not_left_open_by_chance),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_view),
+        cmocka_unit_test(test_where),
+        cmocka_unit_test(test_where_the_monitoring_is),
+        cmocka_unit_test(test_users),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_kafka_is_not_left_open_by_chance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,8 @@ from lib import nats
 SLOWER = case.SLOWER
 LISTENING = re.compile(r"^\[\d+\] \S+ \S+ \[INF\] Listening for client connections on (\S+):(\d+)$")
 
+MONITORING = re.compile(r"\[INF\] Starting http monitor on (\S+)$")
+
 
 class Program:
     """A leatd that was started as nats-server."""
@@ -32,6 +34,7 @@ class Program:
         self.process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.port = 0
+        self.monitoring = ""
         self.said = ""
         self.until("Server is ready")
 
@@ -45,6 +48,9 @@ class Program:
             found = LISTENING.match(line)
             if found:
                 self.port = int(found[2])
+            found = MONITORING.search(line)
+            if found:
+                self.monitoring = found[1]
             if words in line:
                 return
         raise AssertionError(f"never said {words!r}:\n{self.said}")
@@ -76,12 +82,16 @@ class NatsServer(unittest.TestCase):
         folder = tempfile.mkdtemp(prefix="leat-test-")
         self.addCleanup(shutil.rmtree, folder)
         pid_file = pathlib.Path(folder) / "pid"
-        program = self.start("-P", pid_file, "--ports_file_dir", folder, "-n", "unit")
+        program = self.start("-P", pid_file, "--ports_file_dir", folder, "-n", "unit",
+                             "-m", "-1", "-sd", pathlib.Path(folder) / "data", "-D=true")
         pid = program.process.pid
         self.assertEqual(pid_file.read_text(encoding="ascii"), str(pid))
         ports = pathlib.Path(folder) / f"nats-server_{pid}.ports"
         self.assertEqual(json.loads(ports.read_text(encoding="ascii")),
-                         {"nats": [f"nats://127.0.0.1:{program.port}"]})
+                         {"nats": [f"nats://127.0.0.1:{program.port}"],
+                          "monitoring": [f"http://{program.monitoring}"]})
+        self.assertRegex(program.monitoring, r"^127\.0\.0\.1:\d+$")
+        self.assertTrue((pathlib.Path(folder) / "data").is_dir())
         self.assertNotIn("Kafka", program.said)
         with program.client() as client:
             self.assertEqual(client.info["server_name"], "unit")
@@ -179,10 +189,13 @@ class NatsServer(unittest.TestCase):
         self.assertNotIn("stopped", moved.read_text(encoding="utf-8"))
 
     def test_refused_by_name(self):
-        for word in ("-js", "--cluster", "--tls"):
+        for word in ("-js", "--cluster", "-cluster=x", "--tls", "-V", "-DV", "-T=false"):
             code, said = leatd.run(["nats-server", word])
             self.assertEqual(code, 2)
-            self.assertIn(word, said)
+            self.assertIn(f"'{word}' is not implemented in Leat", said)
+        code, said = leatd.run(["nats-server", "cluster"])
+        self.assertEqual(code, 2)
+        self.assertIn("unknown option", said)
         folder = tempfile.mkdtemp(prefix="leat-test-")
         self.addCleanup(shutil.rmtree, folder)
         path = os.path.join(folder, "nats.conf")
@@ -194,10 +207,20 @@ class NatsServer(unittest.TestCase):
             self.assertEqual(code, 2, said)
             self.assertIn("not implemented", said)
 
+    def test_a_start_that_fails_is_fatal(self):
+        program = self.start()
+        folder = tempfile.mkdtemp(prefix="leat-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        code, said = leatd.run(
+            ["nats-server", "-a", "127.0.0.1", "-p", str(program.port)], cwd=folder)
+        self.assertEqual(code, 1)
+        self.assertRegex(said, r"(?m)^\[\d+\] \S+ \S+ \[FTL\] .*in use")
+
     def test_version(self):
-        code, said = leatd.run(["nats-server", "-v"])
-        self.assertEqual(code, 0)
-        self.assertRegex(said, r"^nats-server: v\d+\.\d+\.\d+")
+        for word in ("-v", "--version", "version"):
+            code, said = leatd.run(["nats-server", word])
+            self.assertEqual(code, 0)
+            self.assertRegex(said, r"^nats-server: v\d+\.\d+\.\d+")
 
 
 if __name__ == "__main__":
