@@ -3,6 +3,9 @@
 #include "broker/group_coordinator.h"
 #include "broker/transaction_coordinator.h"
 
+/* A commit of more offsets has a batch of its own. */
+#define COMMIT_GATHER_MAX 64
+
 void broker_group_result_release(void *private)
 {
     broker_group_member_result_free(private);
@@ -304,7 +307,9 @@ static void offset_write(struct group_append *write, const struct group_commit *
 
 static void commit_write(struct core *core, struct group_commit *commit, struct group_entry *entry)
 {
-    struct group_append *write = broker_group_write_new(entry);
+    bool is_alone = commit->transactional_id.data || commit->offset_count > COMMIT_GATHER_MAX;
+    struct group_append *write =
+        is_alone ? broker_group_write_new(entry) : broker_group_write_gather(entry);
     if (!write) {
         broker_call_finish(core, &commit->call, ERR_NO_MEMORY);
         return;

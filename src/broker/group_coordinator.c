@@ -57,6 +57,10 @@ struct groups *broker_group_coordinator(struct core *core)
     list_init(&groups->parked);
     list_init(&groups->writes);
     list_init(&groups->rooms);
+    list_init(&groups->batches_kept);
+    list_init(&groups->gathered);
+    list_init(&groups->gather.node);
+    groups->gather.run = broker_group_write_gathered;
     broker_group_beat_init(groups);
     broker->groups = groups;
     broker_group_coordinator_now(groups);
@@ -68,6 +72,7 @@ void broker_group_coordinator_close(struct broker *broker)
     struct groups *groups = broker->groups;
     if (!groups)
         return;
+    broker_group_write_stop(groups);
     for (uint32_t i = 0; i < groups->partition_count; i++) {
         struct group_partition *partition = &groups->partitions[i];
         core_timer_cancel(groups->core, &partition->timer);

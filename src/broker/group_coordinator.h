@@ -33,6 +33,8 @@
 /* What a committed offset takes in the log beyond its names and its metadata, about. */
 #define GROUP_RECORD_SIZE 64
 
+struct group_batch;
+
 enum group_load { GROUP_UNLOADED, GROUP_LOADING, GROUP_LOADED };
 
 /* A rewrite of a partition (group_rewrite.c). */
@@ -60,12 +62,13 @@ struct group_partition {
     size_t parked_count;
     struct core_timer timer; /* while calls are parked */
     struct replay replay;
-    int64_t offset_next;  /* beyond all that is known to be durable */
-    uint64_t log_bytes;   /* of batches in the log */
-    uint64_t live_bytes;  /* about what all that counts would take */
-    unsigned writes;      /* under way */
-    struct list promises; /* of group_promise.node: durable, in the order of the log */
-    unsigned round;       /* rewrites begun */
+    int64_t offset_next;        /* beyond all that is known to be durable */
+    uint64_t log_bytes;         /* of batches in the log */
+    uint64_t live_bytes;        /* about what all that counts would take */
+    unsigned writes;            /* under way */
+    struct group_batch *gather; /* commits of this turn, or NULL */
+    struct list promises;       /* of group_promise.node: durable, in the order of the log */
+    unsigned round;             /* rewrites begun */
     struct group_rewrite rewrite;
 };
 
@@ -156,14 +159,18 @@ struct groups {
     unsigned rewrite_again_ms; /* GROUP_REWRITE_AGAIN_MS */
     unsigned long rewrites;    /* done */
     struct broker_topic_create create;
-    struct list parked; /* for the topic */
-    /* Of group_write.c, to be used again. */
+    struct list parked;   /* for the topic */
+    struct list gathered; /* of group_batch.node: they go when the log takes them */
+    struct store_gather gather;
+    /* Of group_write.c and group_batch.c, to be used again. */
     struct list writes;
     size_t write_count;
+    struct list batches_kept;
+    size_t batch_count;
     struct list rooms;
     size_t room_count;
-    struct buf *batches; /* where small batches are put; may be NULL */
-    uint32_t batches_used;
+    struct buf *places; /* where small batches are put; may be NULL */
+    uint32_t places_used;
 };
 
 /* --- group_coordinator.c --- */
@@ -221,6 +228,13 @@ void broker_group_slot_free(struct group_entry *entry, struct group_slot *slot);
 struct group_append;
 /* NULL: out of memory. The entry stays until it is done. */
 struct group_append *broker_group_write_new(struct group_entry *entry);
+/* Of offsets only, together with others of the partition until the log takes them. To be sent, or
+ * dropped while it is empty, before anything else is written; not for a transaction. */
+struct group_append *broker_group_write_gather(struct group_entry *entry);
+/* groups.gather.run: sends all that was gathered. */
+void broker_group_write_gathered(struct store_gather *gather);
+/* What was gathered and not sent is dropped; nobody is told. */
+void broker_group_write_stop(struct groups *groups);
 /* All that follows is of this producer's transaction. */
 void broker_group_write_transactional(struct group_append *write, int64_t producer_id,
                                       int16_t epoch);

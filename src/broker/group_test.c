@@ -4,6 +4,7 @@
 
 #include "broker/broker_fixture.h"
 #include "broker/group.h"
+#include "broker/state.h"
 
 static void join_fn(struct core *core, void *arg)
 {
@@ -245,6 +246,108 @@ static void metadata_is_bounded(void **state)
     fixture_free(f);
 }
 
+/* --- commits that come together --- */
+
+#define CROWD 3
+
+struct crowd_call {
+    struct crowd *crowd;
+    struct group_offset offset;
+    struct group_commit commit;
+    struct group_forget forget; /* of the last group's offset */
+    char name[8];
+};
+
+struct crowd {
+    struct fixture *f;
+    struct crowd_call calls[CROWD];
+    unsigned left;
+};
+
+static void crowd_done(struct crowd *crowd, enum err err)
+{
+    assert_int_equal(err, ERR_OK);
+    if (--crowd->left == 0)
+        sem_post(&crowd->f->sem);
+}
+
+static void crowd_committed(struct broker_call *call)
+{
+    struct crowd_call *one = CONTAINER_OF(call, struct crowd_call, commit.call);
+    crowd_done(one->crowd, one->offset.err ? one->offset.err : call->err);
+}
+
+static void crowd_forgot(struct broker_call *call)
+{
+    struct crowd_call *one = CONTAINER_OF(call, struct crowd_call, forget.call);
+    crowd_done(one->crowd, call->err);
+}
+
+/* One commit of each group, and the last group's is taken back at once. */
+static void crowd_fn(struct core *core, void *arg)
+{
+    struct crowd *crowd = arg;
+    for (unsigned i = 0; i < CROWD; i++) {
+        struct crowd_call *one = &crowd->calls[i];
+        one->crowd = crowd;
+        snprintf(one->name, sizeof(one->name), "g%u", i);
+        one->offset = (struct group_offset){.topic = SLICE_LITERAL("orders"),
+                                            .offset = 10 + i,
+                                            .leader_epoch = 7,
+                                            .metadata = SLICE_LITERAL("words"),
+                                            .commit_ms = -1};
+        one->commit = (struct group_commit){.call.done = crowd_committed,
+                                            .group_id = slice_text(one->name),
+                                            .member_id = slice_text(""),
+                                            .generation = -1,
+                                            .retention_ms = -1,
+                                            .offsets = &one->offset,
+                                            .offset_count = 1};
+        broker_group_commit(core, &one->commit);
+    }
+    struct crowd_call *last = &crowd->calls[CROWD - 1];
+    last->forget = (struct group_forget){.call.done = crowd_forgot,
+                                         .group_id = slice_text(last->name),
+                                         .offsets = &last->offset,
+                                         .offset_count = 1};
+    broker_group_forget(core, &last->forget);
+}
+
+static size_t batch_count(struct fixture *f)
+{
+    struct core *core = reactor_core(f->reactor, 0);
+    const struct broker_topic *topic = broker_topic_find(core, SLICE_LITERAL("__consumer_offsets"));
+    return topic->partitions[0]->log->count;
+}
+
+static void commits_of_several_groups_share_a_batch(void **state)
+{
+    static unsigned one = 1;
+    void *cores = &one;
+    struct fixture *f = groups_new(&cores);
+    fixture_stop(f);
+    f->settings.offsets_topic_num_partitions = 1;
+    fixture_start(f);
+    struct crowd crowd = {.f = f, .left = CROWD + 1};
+    for (unsigned i = 0; i < CROWD; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "g%u", i);
+        assert_int_equal(commit_one(f, name, 0, i), ERR_OK);
+    }
+    size_t before = batch_count(f);
+    fixture_on(f, 0, crowd_fn, &crowd);
+    while (sem_wait(&f->sem) != 0) {
+    }
+    assert_int_equal(batch_count(f), before + 2);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_int_equal(fetch_one(f, "g0", 0), 10);
+        assert_int_equal(fetch_one(f, "g1", 0), 11);
+        assert_int_equal(fetch_one(f, "g2", 0), -1);
+        restart(f);
+    }
+    fixture_free(f);
+}
+
 int main(void)
 {
     static unsigned one = 1, three = 3;
@@ -258,6 +361,7 @@ int main(void)
         ON_CORES(members_go_on_after_a_restart),
         ON_CORES(a_deleted_group_stays_deleted),
         ON_CORES(metadata_is_bounded),
+        cmocka_unit_test(commits_of_several_groups_share_a_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

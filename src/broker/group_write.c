@@ -2,18 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
 
-#include "base/poison.h"
-#include "broker/group_coordinator.h"
-#include "record/build.h"
+#include "broker/group_batch.h"
 
 /* What is kept to be used again. */
 #define WRITES_KEEP        256
 #define WRITE_OFFSETS_KEEP 16u
-#define ROOMS_KEEP         4
-#define ROOM_KEEP_SIZE     ((size_t)64 << 10)
-/* A buffer for small batches; larger ones get one of their own. */
-#define BATCHES_SIZE (16u << 10)
-#define CACHE_LINE   64u
+/* What is gathered goes on its way at this size, or when the log takes it. */
+#define GATHER_SIZE_MAX ((size_t)64 << 10)
 
 struct append_offset {
     struct group_slot *slot;
@@ -35,19 +30,12 @@ enum append_group {
     APPEND_GROUP_AGAIN /* what is durable already */
 };
 
-/* Where a batch is put together: needed until it is sent, then the next one's. */
-struct append_room {
-    struct list node; /* in groups.rooms */
-    struct build build;
-    struct codec_output key;
-    struct codec_output value;
-};
-
 struct group_append {
-    struct broker_append append;
-    struct list node; /* in groups.writes */
+    struct list node; /* in groups.writes, or in batch.writes */
     struct group_entry *entry;
-    struct append_room *room; /* NULL: it has been sent */
+    struct group_batch *batch; /* NULL: it has arrived */
+    int32_t first;             /* records of others before it in the batch */
+    bool is_gathered;
     struct append_offset *offsets;
     size_t offset_count;
     size_t offset_capacity;
@@ -56,8 +44,6 @@ struct group_append {
     size_t fact_capacity;
     int64_t group_delta; /* of the record of the classic group */
     enum append_group group;
-    int64_t producer_id; /* -1: no transaction */
-    int16_t epoch;
     struct slice kept;          /* own block: STORED, the metadata written */
     unsigned round;             /* of the partition when it began */
     struct group_write machine; /* kind and generation of a write of the state machine */
@@ -67,56 +53,6 @@ struct group_append {
 };
 
 /* --- memory: what was used last is used next --- */
-
-static struct append_room *room_get(struct groups *groups)
-{
-    struct list *node = list_pop_front(&groups->rooms);
-    struct append_room *room =
-        node ? LIST_ENTRY(node, struct append_room, node) : malloc(sizeof(*room));
-    if (!room)
-        return NULL;
-    if (node) {
-        groups->room_count--;
-        build_reset(&room->build);
-        return room;
-    }
-    list_init(&room->node);
-    build_init(&room->build, GROUP_BATCH_SIZE_MAX);
-    codec_output_init(&room->key, GROUP_BATCH_SIZE_MAX);
-    codec_output_init(&room->value, GROUP_BATCH_SIZE_MAX);
-    return room;
-}
-
-static void room_free(struct append_room *room)
-{
-    build_deinit(&room->build);
-    codec_output_deinit(&room->key);
-    codec_output_deinit(&room->value);
-    free(room);
-}
-
-static void room_put(struct groups *groups, struct append_room *take_room)
-{
-    if (groups->room_count >= ROOMS_KEEP || take_room->key.capacity > ROOM_KEEP_SIZE ||
-        take_room->value.capacity > ROOM_KEEP_SIZE ||
-        take_room->build.records.capacity > ROOM_KEEP_SIZE) {
-        room_free(take_room);
-        return;
-    }
-    list_push_front(&groups->rooms, &take_room->node);
-    groups->room_count++;
-}
-
-/* All but the words for a person, which are half of it and not written yet. */
-static void write_clear(struct group_append *write)
-{
-    struct diag *words = &write->append.call.diag;
-    uint8_t *behind = (uint8_t *)(words + 1);
-    memset(write, 0, (size_t)((uint8_t *)words - (uint8_t *)write));
-    memset(behind, 0, (size_t)((uint8_t *)(write + 1) - behind));
-    words->text[0] = 0;
-    write->producer_id = -1;
-}
 
 static struct group_append *write_get(struct groups *groups)
 {
@@ -128,21 +64,16 @@ static struct group_append *write_get(struct groups *groups)
     if (!write)
         return NULL;
     if (node) {
-        UNPOISON(&write->append, sizeof(write->append));
         groups->write_count--;
         offsets = write->offsets;
         offset_capacity = write->offset_capacity;
     }
-    write_clear(write);
-    write->offsets = offsets;
-    write->offset_capacity = offset_capacity;
+    *write = (struct group_append){.offsets = offsets, .offset_capacity = offset_capacity};
     return write;
 }
 
 static void write_put(struct groups *groups, struct group_append *take_write)
 {
-    if (take_write->room)
-        room_put(groups, take_write->room);
     free(take_write->facts);
     if (groups->write_count >= WRITES_KEEP || take_write->offset_capacity > WRITE_OFFSETS_KEEP) {
         free(take_write->offsets);
@@ -151,7 +82,6 @@ static void write_put(struct groups *groups, struct group_append *take_write)
     }
     list_push_front(&groups->writes, &take_write->node);
     groups->write_count++;
-    POISON(&take_write->append, sizeof(take_write->append));
 }
 
 void broker_group_write_deinit(struct groups *groups)
@@ -159,59 +89,62 @@ void broker_group_write_deinit(struct groups *groups)
     struct list *node;
     while ((node = list_pop_front(&groups->writes)) != NULL) {
         struct group_append *write = LIST_ENTRY(node, struct group_append, node);
-        UNPOISON(&write->append, sizeof(write->append));
         free(write->offsets);
         free(write);
     }
-    while ((node = list_pop_front(&groups->rooms)) != NULL)
-        room_free(LIST_ENTRY(node, struct append_room, node));
-    groups->write_count = groups->room_count = 0;
-    buf_unref(groups->batches);
-    groups->batches = NULL;
-}
-
-/* A place for a batch. Small ones lie in one buffer, one behind the other, each on cache lines of
- * its own: the log writes into their heads, on the partition's core. */
-static bool place_get(struct groups *groups, size_t size, struct buf_range *out)
-{
-    struct buf_pool *pool = core_buffers(groups->core);
-    if (size > BATCHES_SIZE / 4) {
-        *out = (struct buf_range){.buf = buf_pool_get(pool, size), .size = (uint32_t)size};
-        return out->buf != NULL;
-    }
-    if (groups->batches && buf_is_exclusive(groups->batches))
-        groups->batches_used = 0;
-    if (!groups->batches || groups->batches->capacity - groups->batches_used < size) {
-        struct buf *fresh = buf_pool_get(pool, BATCHES_SIZE);
-        if (!fresh)
-            return false;
-        buf_unref(groups->batches);
-        groups->batches = fresh;
-        groups->batches_used = 0;
-    }
-    *out = (struct buf_range){buf_ref(groups->batches), groups->batches_used, (uint32_t)size};
-    uint32_t end = groups->batches_used + (uint32_t)size;
-    groups->batches_used = MIN((end + CACHE_LINE - 1) & ~(CACHE_LINE - 1), BATCHES_SIZE);
-    return true;
+    groups->write_count = 0;
+    broker_group_batch_deinit(groups);
 }
 
 /* --- a write --- */
 
-struct group_append *broker_group_write_new(struct group_entry *entry)
+/* As a part of batch. */
+static struct group_append *write_begin(struct group_entry *entry, struct group_batch *batch)
 {
-    struct groups *groups = entry->partition->groups;
-    struct append_room *room = room_get(groups);
-    struct group_append *write = room ? write_get(groups) : NULL;
-    if (!write) {
-        if (room)
-            room_put(groups, room);
+    struct group_append *write = write_get(entry->partition->groups);
+    if (!write)
         return NULL;
-    }
     write->entry = entry;
-    write->room = room;
+    write->batch = batch;
+    write->first = batch->room->build.header.record_count;
+    batch->open++;
     entry->writes++;
     entry->partition->writes++;
     write->round = entry->partition->round;
+    return write;
+}
+
+struct group_append *broker_group_write_new(struct group_entry *entry)
+{
+    struct group_batch *batch = broker_group_batch_new(entry->partition);
+    struct group_append *write = batch ? write_begin(entry, batch) : NULL;
+    if (batch && !write)
+        broker_group_batch_free(batch);
+    return write;
+}
+
+static bool is_at_home(const struct group_partition *partition)
+{
+    const struct groups *groups = partition->groups;
+    struct broker_partition *log = broker_partition_at(groups->topic, (int32_t)partition->index);
+    return atomic_load_explicit(&log->home, memory_order_relaxed) == core_id(groups->core);
+}
+
+struct group_append *broker_group_write_gather(struct group_entry *entry)
+{
+    struct group_partition *partition = entry->partition;
+    struct group_batch *batch = partition->gather;
+    if (!is_at_home(partition))
+        return broker_group_write_new(entry); /* another core's log takes it at its own times */
+    if (!batch)
+        batch = broker_group_batch_new(partition);
+    struct group_append *write = batch ? write_begin(entry, batch) : NULL;
+    if (write) {
+        write->is_gathered = true;
+        partition->gather = batch;
+    } else if (batch && !partition->gather) {
+        broker_group_batch_free(batch);
+    }
     return write;
 }
 
@@ -233,10 +166,11 @@ static enum err record_add(struct group_append *write, bool tombstone)
 {
     struct build_record record = {
         .timestamp_ms = write->entry->group.env->wall_ms,
-        .key = slice_make(write->room->key.data, write->room->key.size),
-        .value =
-            tombstone ? SLICE_NULL : slice_make(write->room->value.data, write->room->value.size)};
-    return build_add(&write->room->build, &record);
+        .key = slice_make(write->batch->room->key.data, write->batch->room->key.size),
+        .value = tombstone
+                     ? SLICE_NULL
+                     : slice_make(write->batch->room->value.data, write->batch->room->value.size)};
+    return build_add(&write->batch->room->build, &record);
 }
 
 static enum err offset_room(struct group_append *write)
@@ -255,19 +189,24 @@ static enum err offset_room(struct group_append *write)
 void broker_group_write_transactional(struct group_append *write, int64_t producer_id,
                                       int16_t epoch)
 {
-    write->producer_id = producer_id;
-    write->epoch = epoch;
+    struct group_batch *batch = write->batch;
+    CHECK(!write->is_gathered);
+    batch->room->build.header.attributes |= BATCH_TRANSACTIONAL;
+    batch->room->build.header.producer_id = producer_id;
+    batch->room->build.header.producer_epoch = epoch;
+    batch->append.is_verified = true; /* the coordinator said so in this very turn */
+    batch->append.verify_end = INT64_MAX;
 }
 
 /* In a transaction the value waits for its end. */
 static enum err offset_promise(struct group_append *write, struct append_offset *offset)
 {
     struct group_value *value = offset->value;
-    if (write->producer_id == -1)
+    int64_t producer_id = write->batch->room->build.header.producer_id;
+    if (producer_id == -1)
         return ERR_OK;
     offset->value = NULL;
-    offset->promise =
-        broker_group_promise_new(write->entry, offset->slot, value, write->producer_id);
+    offset->promise = broker_group_promise_new(write->entry, offset->slot, value, producer_id);
     return offset->promise ? ERR_OK : ERR_NO_MEMORY;
 }
 
@@ -287,16 +226,16 @@ enum err broker_group_write_offset(struct group_append *write, struct slice topi
 {
     struct group_entry *entry = write->entry;
     struct offsets_key key = {.group = entry->group.id, .topic = topic, .partition = partition};
-    write->room->key.size = 0;
-    write->room->value.size = 0;
-    enum err err = broker_offsets_key_write(&write->room->key, &key);
+    write->batch->room->key.size = 0;
+    write->batch->room->value.size = 0;
+    enum err err = broker_offsets_key_write(&write->batch->room->key, &key);
     if (!err && value)
-        err = broker_offsets_value_write(&write->room->value, value);
+        err = broker_offsets_value_write(&write->batch->room->value, value);
     if (!err)
         err = offset_room(write);
     if (err)
         return err;
-    struct append_offset offset = {.delta = write->room->build.header.record_count,
+    struct append_offset offset = {.delta = write->batch->room->build.header.record_count,
                                    .slot = broker_group_slot_get(entry, topic, partition),
                                    .value =
                                        value ? broker_group_slot_value_new(entry, value) : NULL};
@@ -331,12 +270,13 @@ enum err broker_group_write_fact(struct group_append *write, enum consumer_fact 
                                  struct slice name, struct slice value)
 {
     struct group_entry *entry = write->entry;
-    struct append_fact fact = {.delta = write->room->build.header.record_count};
-    write->room->key.size = 0;
-    write->room->value.size = 0;
-    enum err err = broker_group_consumer_record_key(&write->room->key, kind, entry->group.id, name);
+    struct append_fact fact = {.delta = write->batch->room->build.header.record_count};
+    write->batch->room->key.size = 0;
+    write->batch->room->value.size = 0;
+    enum err err =
+        broker_group_consumer_record_key(&write->batch->room->key, kind, entry->group.id, name);
     if (!err)
-        err = codec_output_add(&write->room->value, value);
+        err = codec_output_add(&write->batch->room->value, value);
     if (!err)
         err = fact_room(write);
     if (!err)
@@ -367,21 +307,22 @@ static enum err group_record(struct group_append *write, enum append_group kind)
     struct offsets_key key = {.is_group = true, .group = write->entry->group.id};
     CHECK(write->group == APPEND_GROUP_NONE);
     write->group = kind;
-    write->group_delta = write->room->build.header.record_count;
+    write->group_delta = write->batch->room->build.header.record_count;
     write->entry->group_writes++;
-    write->room->key.size = 0;
-    enum err err = broker_offsets_key_write(&write->room->key, &key);
+    write->batch->room->key.size = 0;
+    enum err err = broker_offsets_key_write(&write->batch->room->key, &key);
     return err ? err : record_add(write, kind == APPEND_GROUP_TOMBSTONE);
 }
 
 enum err broker_group_write_group(struct group_append *write, bool proposed)
 {
     struct group *group = &write->entry->group;
-    write->room->value.size = 0;
-    enum err err = broker_offsets_group_write(&write->room->value, group, proposed);
+    write->batch->room->value.size = 0;
+    enum err err = broker_offsets_group_write(&write->batch->room->value, group, proposed);
     if (!err)
-        err = broker_group_member_own(group, &write->kept,
-                                      slice_make(write->room->value.data, write->room->value.size));
+        err = broker_group_member_own(
+            group, &write->kept,
+            slice_make(write->batch->room->value.data, write->batch->room->value.size));
     return err ? err : group_record(write, APPEND_GROUP_STORED);
 }
 
@@ -393,22 +334,22 @@ enum err broker_group_write_tombstone(struct group_append *write)
 enum err broker_group_write_kept(struct group_append *write)
 {
     struct slice kept = write->entry->kept;
-    write->room->value.size = 0;
-    enum err err = codec_output_add(&write->room->value, kept);
+    write->batch->room->value.size = 0;
+    enum err err = codec_output_add(&write->batch->room->value, kept);
     return err ? err : group_record(write, APPEND_GROUP_AGAIN);
 }
 
 size_t broker_group_write_size(const struct group_append *write)
 {
-    return write->room->build.records.size;
+    return write->batch->room->build.records.size;
 }
 
 bool broker_group_write_is_empty(const struct group_append *write)
 {
-    return write->room->build.header.record_count == 0;
+    return write->batch->room->build.header.record_count == write->first;
 }
 
-static void facts_apply(struct group_append *write, enum err err)
+static void facts_apply(struct group_append *write, enum err err, int64_t base_offset)
 {
     struct group_entry *entry = write->entry;
     for (size_t i = 0; i < write->fact_count; i++) {
@@ -416,8 +357,7 @@ static void facts_apply(struct group_append *write, enum err err)
         if (err)
             broker_group_member_disown(&entry->group, &fact->value);
         else
-            broker_group_fact_set(entry, fact->fact, fact->value,
-                                  write->append.base_offset + fact->delta);
+            broker_group_fact_set(entry, fact->fact, fact->value, base_offset + fact->delta);
     }
     for (size_t i = 0; i < write->fact_count; i++) {
         write->facts[i].fact->pending--;
@@ -427,7 +367,7 @@ static void facts_apply(struct group_append *write, enum err err)
 }
 
 /* What was written holds; what was not is forgotten. */
-static void write_apply(struct group_append *write, enum err err)
+static void write_apply(struct group_append *write, enum err err, int64_t base_offset)
 {
     struct group_entry *entry = write->entry;
     for (size_t i = 0; i < write->offset_count; i++) {
@@ -435,44 +375,34 @@ static void write_apply(struct group_append *write, enum err err)
         if (offset->promise && err)
             broker_group_promise_free(offset->promise);
         else if (offset->promise)
-            broker_group_promise_written(offset->promise,
-                                         write->append.base_offset + offset->delta);
+            broker_group_promise_written(offset->promise, base_offset + offset->delta);
         else if (err)
             broker_group_slot_value_free(entry, offset->value);
         else
-            broker_group_slot_set(entry, offset->slot, offset->value,
-                                  write->append.base_offset + offset->delta);
+            broker_group_slot_set(entry, offset->slot, offset->value, base_offset + offset->delta);
     }
     /* One place may be named twice: it goes with its last mention. */
     for (size_t i = 0; i < write->offset_count; i++) {
         write->offsets[i].slot->pending--;
         broker_group_slot_tidy(entry, write->offsets[i].slot);
     }
-    facts_apply(write, err);
+    facts_apply(write, err, base_offset);
     if (err)
         return;
-    struct group_partition *partition = entry->partition;
-    int64_t last = write->append.base_offset + write->append.store.header.last_offset_delta;
-    partition->offset_next = MAX(partition->offset_next, last + 1);
-    partition->log_bytes += write->append.store.header.size;
     if (write->group == APPEND_GROUP_AGAIN) {
-        entry->kept_offset =
-            MAX(entry->kept_offset, write->append.base_offset + write->group_delta);
+        entry->kept_offset = MAX(entry->kept_offset, base_offset + write->group_delta);
     } else if (write->group != APPEND_GROUP_NONE) {
-        broker_group_rewrite_keep(entry, write->kept,
-                                  write->append.base_offset + write->group_delta);
+        broker_group_rewrite_keep(entry, write->kept, base_offset + write->group_delta);
         write->kept = SLICE_NULL;
     }
 }
 
-static void write_finish(struct group_append *write, enum err err)
+static void write_finish(struct group_append *write, enum err err, int64_t base_offset)
 {
     struct group_entry *entry = write->entry;
-    struct group_partition *partition = entry->partition;
     void (*done)(void *arg, enum err err) = write->done;
     void *arg = write->arg;
-    broker_group_coordinator_now(partition->groups);
-    write_apply(write, err);
+    write_apply(write, err, base_offset);
     if (err)
         log_warn(core_logger(entry->partition->groups->core), "broker",
                  "a write of group state failed: %s group=%.*s", err_text(err),
@@ -483,60 +413,111 @@ static void write_finish(struct group_append *write, enum err err)
     if (done)
         done(arg, err);
     broker_group_entry_settle(entry);
-    broker_group_rewrite_consider(partition);
 }
 
 void broker_group_write_drop(struct group_append *take_write)
 {
-    write_apply(take_write, ERR_CANCELLED);
+    struct group_batch *batch = take_write->batch;
+    struct group_partition *partition = batch->partition;
+    bool is_alone = --batch->open == 0 && list_empty(&batch->writes);
+    CHECK(!take_write->is_gathered || broker_group_write_is_empty(take_write));
+    write_apply(take_write, ERR_CANCELLED, 0);
     write_free(take_write);
+    if (!is_alone)
+        return;
+    if (partition->gather == batch)
+        partition->gather = NULL;
+    broker_group_batch_free(batch);
 }
 
-static void append_done(struct broker_call *call)
-{
-    struct group_append *write = CONTAINER_OF(call, struct group_append, append.call);
-    buf_unref(write->append.batch.buf);
-    write_finish(write, call->err);
-}
+/* --- a batch --- */
 
-/* The batch in a buffer that the log may keep. */
-static enum err batch_make(struct group_append *write)
+static void batch_done(struct broker_call *call)
 {
-    struct codec_output *out = &write->room->value;
-    out->size = 0;
-    if (write->producer_id != -1) {
-        write->room->build.header.attributes |= BATCH_TRANSACTIONAL;
-        write->room->build.header.producer_id = write->producer_id;
-        write->room->build.header.producer_epoch = write->epoch;
-        write->append.is_verified = true; /* the coordinator said so in this very turn */
-        write->append.verify_end = INT64_MAX;
+    struct group_batch *batch = CONTAINER_OF(call, struct group_batch, append.call);
+    struct group_partition *partition = batch->partition;
+    struct list *node;
+    buf_unref(batch->append.batch.buf);
+    broker_group_coordinator_now(partition->groups);
+    if (!call->err) {
+        const struct batch_header *header = &batch->append.store.header;
+        int64_t last = batch->append.base_offset + header->last_offset_delta;
+        partition->offset_next = MAX(partition->offset_next, last + 1);
+        partition->log_bytes += header->size;
     }
-    enum err err = build_finish(&write->room->build, out);
-    if (err)
-        return err;
-    if (!place_get(write->entry->partition->groups, out->size, &write->append.batch))
-        return ERR_NO_MEMORY;
-    memcpy(write->append.batch.buf->data + write->append.batch.offset, out->data, out->size);
-    write->append.internal = true;
-    return ERR_OK;
+    while ((node = list_pop_front(&batch->writes)) != NULL)
+        write_finish(LIST_ENTRY(node, struct group_append, node), call->err,
+                     batch->append.base_offset);
+    broker_group_batch_free(batch);
+    broker_group_rewrite_consider(partition);
+}
+
+/* What was gathered goes before what follows. */
+static void gather_send(struct group_partition *partition)
+{
+    struct group_batch *batch = partition->gather;
+    if (!batch)
+        return;
+    CHECK(batch->open == 0);
+    struct core *core = partition->groups->core;
+    partition->gather = NULL;
+    list_remove(&batch->node);
+    broker_group_batch_send(batch, batch_done);
+    broker_core(core)->appends--;
+    broker_drain_look(core);
+}
+
+void broker_group_write_gathered(struct store_gather *gather)
+{
+    struct groups *groups = CONTAINER_OF(gather, struct groups, gather);
+    while (!list_empty(&groups->gathered))
+        gather_send(LIST_ENTRY(list_first(&groups->gathered), struct group_batch, node)->partition);
+}
+
+void broker_group_write_stop(struct groups *groups)
+{
+    struct list *node, *part;
+    list_remove(&groups->gather.node);
+    while ((node = list_pop_front(&groups->gathered)) != NULL) {
+        struct group_batch *batch = LIST_ENTRY(node, struct group_batch, node);
+        batch->partition->gather = NULL;
+        broker_core(groups->core)->appends--;
+        while ((part = list_pop_front(&batch->writes)) != NULL) {
+            struct group_append *write = LIST_ENTRY(part, struct group_append, node);
+            write_apply(write, ERR_CLOSED, 0);
+            write_free(write);
+        }
+        broker_group_batch_free(batch);
+    }
+}
+
+/* It counts as an append from now on: a drain waits for it. */
+static void gather_wait(struct group_batch *batch)
+{
+    struct groups *groups = batch->partition->groups;
+    if (list_empty(&groups->gather.node))
+        store_gather(groups->broker->store, groups->core, &groups->gather);
+    list_push_back(&groups->gathered, &batch->node);
+    broker_core(groups->core)->appends++;
 }
 
 void broker_group_write_send(struct group_append *take_write, void (*done)(void *arg, enum err err),
                              void *arg)
 {
-    struct group_partition *partition = take_write->entry->partition;
-    struct core *core = partition->groups->core;
+    struct group_batch *batch = take_write->batch;
     take_write->done = done;
     take_write->arg = arg;
-    take_write->append.call.done = append_done;
-    enum err err = batch_make(take_write);
-    room_put(partition->groups, take_write->room);
-    take_write->room = NULL;
-    if (err) {
-        broker_call_fail(core, &take_write->append.call, err);
+    batch->open--;
+    list_push_back(&batch->writes, &take_write->node);
+    if (!take_write->is_gathered) {
+        gather_send(batch->partition);
+        broker_group_batch_send(batch, batch_done);
         return;
     }
-    broker_append(core, partition->groups->topic, (int32_t)partition->index, &take_write->append);
+    if (list_empty(&batch->node))
+        gather_wait(batch);
+    if (batch->room->build.records.size >= GATHER_SIZE_MAX)
+        gather_send(batch->partition);
 }
 
 /* --- the state machine's writes --- */

@@ -42,6 +42,8 @@ struct store {
     _Atomic int64_t read_next;        /* where whole batches begin again, with ERR_CORRUPT */
     _Atomic unsigned read_failures;
     struct fixture_kept *kept;
+    struct list gathers; /* core 0; of store_gather.node */
+    struct core_message gather_message;
 };
 
 struct fixture_batch {
@@ -486,6 +488,29 @@ enum err store_log_read(struct store_log *log, struct store_read *read)
     if (read->want_aborted && read->size > 0)
         return transactions_aborted(log->transactions, &span, &read->aborted, &read->aborted_count);
     return ERR_OK;
+}
+
+static void gather_run(struct core *core, struct core_message *message)
+{
+    struct store *store = CONTAINER_OF(message, struct store, gather_message);
+    struct list *node;
+    while ((node = list_pop_front(&store->gathers)) != NULL) {
+        struct store_gather *gather = LIST_ENTRY(node, struct store_gather, node);
+        gather->run(gather);
+    }
+}
+
+/* There is no turn to wait for: with the next message. */
+void store_gather(struct store *store, struct core *core, struct store_gather *gather)
+{
+    CHECK(core_id(core) == 0);
+    if (!store->gathers.next)
+        list_init(&store->gathers);
+    if (list_empty(&store->gathers)) {
+        store->gather_message.run = gather_run;
+        core_send(core, 0, &store->gather_message);
+    }
+    list_push_back(&store->gathers, &gather->node);
 }
 
 void store_read_release(struct store_read *read)

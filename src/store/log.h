@@ -286,6 +286,7 @@ struct log_core {
     struct list all;
     struct list dirty;    /* something is queued */
     struct list finished; /* something is done */
+    struct list gathers;  /* called before the journal takes what is queued */
     struct list live;     /* with pieces, longest first */
     struct list cache;    /* with cached batches, least recently used first */
     struct list open_lru; /* segments with descriptors */

@@ -313,11 +313,24 @@ static bool flush_log(struct store_log *log)
     return true;
 }
 
+static void gathers_run(struct log_core *home)
+{
+    struct list gathers;
+    list_init(&gathers);
+    list_splice_back(&gathers, &home->gathers);
+    struct list *node;
+    while ((node = list_pop_front(&gathers))) {
+        struct store_gather *gather = LIST_ENTRY(node, struct store_gather, node);
+        gather->run(gather);
+    }
+}
+
 void log_flush_task(struct core *core, struct core_task *task)
 {
     struct log_core *home = CONTAINER_OF(task, struct log_core, flush_task);
     if (home->store->is_closing || journal_pending(home->journal) > 0)
         return; /* comes again when the group is done */
+    gathers_run(home);
     struct list dirty;
     list_init(&dirty);
     list_splice_back(&dirty, &home->dirty);
@@ -570,7 +583,7 @@ void log_finish_task(struct core *core, struct core_task *task)
         log->is_finished = false;
         finish_log(log);
     }
-    if (!list_empty(&home->dirty))
+    if (!list_empty(&home->dirty) || !list_empty(&home->gathers))
         core_task_post_end(core, &home->flush_task, 0);
     store_rest_check(home);
 }

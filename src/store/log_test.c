@@ -527,10 +527,62 @@ static void offline(void **state)
     log_fixture_free(f);
 }
 
+struct gathering {
+    struct store_gather gather;
+    struct log_fixture *f;
+    struct log_fixture_append *append;
+    int64_t durable; /* of the log when it was called */
+};
+
+static void gather_run(struct store_gather *gather)
+{
+    struct gathering *gathering = CONTAINER_OF(gather, struct gathering, gather);
+    struct log_fixture_batch batch = {.count = 1, .size = 10, .seed = 2};
+    gathering->durable = store_log_durable(gathering->f->logs[0]);
+    gathering->append = log_fixture_append(gathering->f, 0, &batch, NULL);
+}
+
+static void gathering_start(struct gathering *gathering, struct log_fixture *f)
+{
+    *gathering = (struct gathering){.gather.run = gather_run, .f = f};
+    list_init(&gathering->gather.node);
+    store_gather(f->store, reactor_core(f->reactor, 0), &gathering->gather);
+}
+
+static void gathered_appends_are_in_the_next_commit(void **state)
+{
+    struct log_fixture *f = log_fixture_new(1);
+    struct gathering gathering;
+    struct log_fixture_batch batch = {.count = 1, .size = 10, .seed = 1};
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    gathering_start(&gathering, f);
+    log_fixture_turns(f, 1);
+    assert_non_null(gathering.append); /* nothing was under way */
+    log_fixture_turns(f, 5);
+    assert_true(gathering.append->is_done && gathering.append->err == ERR_OK);
+    free(gathering.append);
+
+    struct log_fixture_append *first = log_fixture_append(f, 0, &batch, NULL);
+    log_fixture_turns(f, 1);
+    assert_false(first->is_done);
+    struct log_fixture_append *second = log_fixture_append(f, 0, &batch, NULL);
+    gathering_start(&gathering, f);
+    for (unsigned i = 0; i < 10 && !second->is_done; i++)
+        log_fixture_turns(f, 1);
+    assert_int_equal(gathering.durable, 2); /* the first was, the second not yet */
+    assert_true(gathering.append->is_done && gathering.append->err == ERR_OK);
+    assert_int_equal(store_log_durable(f->logs[0]), 4);
+    free(first);
+    free(second);
+    free(gathering.append);
+    log_fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(append_and_read),
+        cmocka_unit_test(gathered_appends_are_in_the_next_commit),
         cmocka_unit_test(crash_and_read),
         cmocka_unit_test(drain_and_read),
         cmocka_unit_test(duplicates),

@@ -183,6 +183,7 @@ static void home_init(struct store *store, unsigned id)
     list_init(&home->all);
     list_init(&home->dirty);
     list_init(&home->finished);
+    list_init(&home->gathers);
     list_init(&home->live);
     list_init(&home->cache);
     list_init(&home->entries_free);
@@ -535,6 +536,13 @@ void store_damage_each(struct store *store, store_damage_fn fn, void *arg)
         const struct store_damage *damage = LIST_ENTRY(node, struct store_damage, node);
         fn(arg, damage->key, damage->first, damage->next);
     }
+}
+
+void store_gather(struct store *store, struct core *core, struct store_gather *gather)
+{
+    struct log_core *home = &store->cores[core_id(core)];
+    list_push_back(&home->gathers, &gather->node);
+    core_task_post_end(core, &home->flush_task, 0);
 }
 
 /* --- rest --- */

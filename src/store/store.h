@@ -137,6 +137,15 @@ struct store_append {
  * finish with ERR_DUPLICATE when the original is durable. */
 NODISCARD enum err store_log_append(struct store_log *log, struct store_append *append);
 
+/* For those who would rather make one large append than many small ones: run is called once, on
+ * core, when its journal takes what comes next. That is at the end of this turn, or, while a commit
+ * is under way there, when that has ended. Nothing is later on disk for having waited so long. */
+struct store_gather {
+    struct list node; /* list_init at first; list_remove: it is not called */
+    void (*run)(struct store_gather *gather);
+};
+void store_gather(struct store *store, struct core *core, struct store_gather *gather);
+
 /* A piece of what was read: memory or file. */
 struct store_chunk {
     struct buf_range bytes; /* one reference, when bytes.buf */
