@@ -9,6 +9,7 @@
 #include "nats/nats.h"
 #include "server/conf_file.h"
 #include "server/nats.h"
+#include "server/private_folder.h"
 #include "server/server.h"
 
 #define PATH_SIZE_MAX 4096
@@ -127,16 +128,29 @@ static void say_fatal(const struct server_options *options, const char *words)
         fprintf(stderr, "leatd: %s\n", words);
 }
 
-static int serve(struct program *program, const struct server_settings *settings)
+/* The folder of the settings, or one that goes with the process. */
+static bool find_data(const struct server_settings *settings, char out[PATH_SIZE_MAX])
 {
-    char data_dir[PATH_SIZE_MAX];
+    const char *parent = getenv("TMPDIR");
+    if (settings->data) {
+        if (absolute(settings->data, out))
+            return true;
+        fprintf(stderr, "leatd: the path of the data folder is too long: %s\n", settings->data);
+        return false;
+    }
+    parent = parent && parent[0] == '/' ? parent : "/tmp";
+    enum err err = server_private_folder_make(parent, out, PATH_SIZE_MAX);
+    if (err != ERR_OK)
+        fprintf(stderr, "leatd: no temporary folder in %s: %s\n", parent, err_text(err));
+    return err == ERR_OK;
+}
+
+static int serve_from(struct program *program, const struct server_settings *settings,
+                      const char *data_dir)
+{
     struct diag diag = {""};
     struct server *server;
     int cores = get_nprocs();
-    if (!absolute(settings->data, data_dir)) {
-        fprintf(stderr, "leatd: the path of the data folder is too long: %s\n", settings->data);
-        return 1;
-    }
     if (settings->log_file && program->os->ops->stderr_to(program->os, settings->log_file) != 0) {
         fprintf(stderr, "leatd: cannot write the log file %s\n", settings->log_file);
         return 1;
@@ -169,6 +183,17 @@ static int serve(struct program *program, const struct server_settings *settings
         return 1; /* at once: what was not drained is recovered at the next start */
     server_close(server);
     return has_failed;
+}
+
+static int serve(struct program *program, const struct server_settings *settings)
+{
+    char data_dir[PATH_SIZE_MAX];
+    if (!find_data(settings, data_dir))
+        return 1;
+    int status = serve_from(program, settings, data_dir);
+    if (!settings->data)
+        server_private_folder_remove(program->os, data_dir);
+    return status;
 }
 
 static int act(struct program *program, const struct server_settings *settings)

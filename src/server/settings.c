@@ -492,12 +492,21 @@ static enum err check_doors(const struct server_settings *settings, struct diag 
     return ERR_INVALID;
 }
 
+/* A nats-server without JetStream keeps nothing: several may start in one folder, or in one that
+ * they must not write to. */
+static void choose_data(struct server_settings *settings)
+{
+    bool keeps = !settings->is_nats_server || settings->kafka_listener_count > 0 ||
+                 settings->nats->view_prefix.data || settings->plan.count > 0;
+    if (!settings->data && keeps)
+        settings->data = "./leat-data";
+}
+
 enum err server_settings_load(struct server_settings *settings,
                               const struct server_settings_input *input, struct diag *diag)
 {
     struct load load = {.settings = settings, .input = input, .diag = diag};
     *settings = (struct server_settings){
-        .data = "./leat-data",
         .log_level = LOG_INFO,
         .memory_bytes = SERVER_SETTINGS_MEMORY_DEFAULT_BYTES,
         .scrub_bytes_per_second = SERVER_SETTINGS_SCRUB_RATE_DEFAULT,
@@ -530,6 +539,7 @@ enum err server_settings_load(struct server_settings *settings,
         err = server_settings_nats_finish(settings, diag);
     if (!err)
         err = check_doors(settings, diag);
+    choose_data(settings);
     return err ? err : server_settings_topics_check(settings, diag);
 }
 

@@ -32,7 +32,7 @@ struct server_settings {
     enum server_act act;
     bool is_nats_server; /* started as nats-server: its options, its words, no Kafka */
     const char *file;    /* of the configuration; NULL: none */
-    const char *data;    /* the folder of all logs, as written */
+    const char *data;    /* the folder of all logs, as written; NULL: nothing is to be kept */
     unsigned core_count; /* 0: all */
     uint64_t memory_bytes;
     uint64_t scrub_bytes_per_second; /* of all cores; 0: none */

@@ -101,6 +101,22 @@ class NatsServer(unittest.TestCase):
         self.assertFalse(pid_file.exists())
         self.assertFalse(ports.exists())
 
+    def test_nothing_is_kept(self):
+        """Several in one folder that none of them may write to, and no trace when they end."""
+        place = pathlib.Path(tempfile.mkdtemp(prefix="leat-test-"))
+        self.addCleanup(shutil.rmtree, place)
+        os.environ["TMPDIR"] = str(place)
+        self.addCleanup(os.environ.pop, "TMPDIR")
+        first, second = self.start(), self.start()
+        self.assertEqual(len(list(place.glob("leatd-*"))), 2)
+        self.assertEqual(list(first.folder.iterdir()), [])
+        for program in first, second:
+            with program.client() as client:
+                client.flush()
+            program.signal(signal.SIGTERM)
+            self.assertEqual(program.wait(), 0)
+        self.assertEqual(list(place.glob("leatd-*")), [])
+
     def test_login_on_the_command_line(self):
         program = self.start("--user", "u", "--pass", "p")
         with program.client(user="u", **{"pass": "p"}) as client:
