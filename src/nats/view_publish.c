@@ -21,6 +21,7 @@ enum pub_error {
     BAD_REQUEST = 10003,
     NOT_FOUND = 10059,
     NO_RESOURCES = 10023,
+    MESSAGE_TOO_LARGE = 10054,
     STORE_FAILED = 10077
 };
 
@@ -94,7 +95,8 @@ static void answers_end(struct answers *answers)
 static void say_error(struct text *json, enum pub_error error, struct slice stream,
                       const char *words)
 {
-    int code = error == BAD_REQUEST ? 400 : error == NOT_FOUND ? 404 : 503;
+    bool is_wrong = error == BAD_REQUEST || error == MESSAGE_TOO_LARGE;
+    int code = is_wrong ? 400 : error == NOT_FOUND ? 404 : 503;
     text_clear(json);
     text_add_format(json, "{\"error\":{\"code\":%d,\"err_code\":%d,\"description\":", code,
                     (int)error);
@@ -184,7 +186,25 @@ static void conn_release_for(struct nats_conn *conn)
     nats_move_try(conn);
 }
 
-static void append_answer(struct nats_view_append *append, const char *words)
+/* What will be refused again is no matter of trying again. */
+static enum pub_error pub_error_of(enum err err, enum pub_error other)
+{
+    switch (err) {
+    case ERR_TOO_LARGE:
+        return MESSAGE_TOO_LARGE;
+    case ERR_TIMESTAMP:
+    case ERR_RECORD_INVALID:
+        return BAD_REQUEST;
+    case ERR_NOT_FOUND:
+        return NOT_FOUND;
+    case ERR_NO_MEMORY:
+        return NO_RESOURCES;
+    default:
+        return other;
+    }
+}
+
+static void append_answer(struct nats_view_append *append, enum err err, const char *words)
 {
     struct answers answers = {.home = append->conn->home};
     const uint8_t *at = (const uint8_t *)append->replies.data;
@@ -195,8 +215,8 @@ static void append_answer(struct nats_view_append *append, const char *words)
         struct reply reply;
         memcpy(&reply, at, sizeof(reply));
         at += sizeof(reply);
-        if (words)
-            say_error(&json, STORE_FAILED, append->topic->name, words);
+        if (err)
+            say_error(&json, pub_error_of(err, STORE_FAILED), append->topic->name, words);
         else
             say_stored(&json, append, reply.index);
         answer(&answers, slice_make(at, reply.size), &json);
@@ -211,7 +231,7 @@ static void append_end(struct nats_view_append *append, enum err err, const char
     struct nats_conn *conn = append->conn;
     if (err && !words[0])
         words = err_text(err);
-    append_answer(append, err ? words : NULL);
+    append_answer(append, err, words);
     if (err && append->quiet_count > 0) {
         struct slice prefix = conn->home->nats->view_prefix;
         uint8_t name[BROKER_SUBJECT_VIEW_SIZE_MAX];
@@ -421,7 +441,7 @@ static void append_message(struct nats_conn *conn, const struct wire_nats_reques
     }
     enum err err = append_record(conn, request, &target, &diag);
     if (err)
-        refuse_of(conn, request, topic, err == ERR_NO_MEMORY ? NO_RESOURCES : BAD_REQUEST,
+        refuse_of(conn, request, topic, pub_error_of(err, BAD_REQUEST),
                   diag.text[0] ? diag.text : err_text(err));
 }
 

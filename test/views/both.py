@@ -166,11 +166,27 @@ class NatsToKafka(ViewsCase):
             answer = publisher.ask(subject, b"v", [line])
             self.assertEqual(answer["error"]["code"], 400, answer)
             self.assertIn(line.split(":", 1)[0], answer["error"]["description"])
-        self.assertEqual(publisher.ask(subject, b"v" * 2000)["error"]["code"], 400)
+        self.assertEqual(self.codes(publisher.ask(subject, b"v" * 2000)), (400, 10054))
         for wrong in (subject + ".0", "kafka.a.b.c", "kafka.%41", "kafka.__consumer_offsets",
                       "kafka.__x", "kafka.a+b", "kafka.%2E"):
             self.assertIn("error", publisher.ask(wrong, b"v"), wrong)
         self.assertEqual(publisher.ask(subject, b"last")["offset"], 0)
+
+    @staticmethod
+    def codes(answer):
+        return answer["error"]["code"], answer["error"]["err_code"]
+
+    def test_what_the_topic_will_never_take_is_no_matter_of_trying_again(self):
+        topic = self.topic_name()
+        self.create(topic, 1, **{"cleanup.policy": "compact",
+                                 "message.timestamp.before.max.ms": "1000"})
+        publisher = self.publisher()
+        subject = "kafka." + topic
+        self.assertEqual(self.codes(publisher.ask(subject, b"v")), (400, 10003))
+        self.assertEqual(
+            self.codes(publisher.ask(subject, b"v", ["Leat-Key: k", "Leat-Timestamp: 5"])),
+            (400, 10003))
+        self.assertEqual(publisher.ask(subject, b"v", ["Leat-Key: k"])["offset"], 0)
 
     def test_who_wants_no_answer_still_hears_of_a_refusal(self):
         client = self.client()
