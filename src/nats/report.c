@@ -116,7 +116,8 @@ static void answer(struct text *text, nats_report_fn fn, void *arg)
     text_deinit(text);
 }
 
-void nats_report_varz(struct nats *nats, uint16_t http_port, nats_report_fn fn, void *arg)
+void nats_report_varz(struct nats *nats, const struct nats_report_process *process,
+                      nats_report_fn fn, void *arg)
 {
     struct totals totals = totals_of(nats);
     struct core *core = nats->cores[0].core;
@@ -124,7 +125,10 @@ void nats_report_varz(struct nats *nats, uint16_t http_port, nats_report_fn fn, 
     text_init(&text);
     add_names(&text, nats);
     add_limits(&text, nats->cores[0].config);
-    text_add_format(&text, "\"http_port\":%u,\"cores\":%u,", http_port, nats->core_count);
+    text_add_format(&text, "\"http_port\":%u,\"cores\":%u,\"mem\":%" PRIu64 ",\"cpu\":%.1f,",
+                    process->http_port, nats->core_count, process->memory_bytes,
+                    process->cpu_percent);
+    text_add_text(&text, "\"routes\":0,\"remotes\":0,\"leafnodes\":0,");
     add_time(&text, "start", nats->opened_ms);
     add_time(&text, "now", core_wall_ms(core));
     add_duration(&text, "uptime", (core_now_ns(core) - nats->opened_ns) / NS_PER_S);

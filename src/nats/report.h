@@ -46,8 +46,16 @@ struct nats_report_options {
 /* The reports answer on core 0, perhaps later, with JSON; body.data NULL: out of memory. */
 typedef void (*nats_report_fn)(void *arg, struct slice body);
 
+/* What the process has and takes of the machine. */
+struct nats_report_process {
+    uint16_t http_port;
+    uint64_t memory_bytes;
+    double cpu_percent; /* of one core */
+};
+
 /* All on core 0. */
-void nats_report_varz(struct nats *nats, uint16_t http_port, nats_report_fn fn, void *arg);
+void nats_report_varz(struct nats *nats, const struct nats_report_process *process,
+                      nats_report_fn fn, void *arg);
 void nats_report_connz(struct nats *nats, const struct nats_report_options *options,
                        nats_report_fn fn, void *arg);
 void nats_report_subsz(struct nats *nats, const struct nats_report_options *options,

@@ -26,7 +26,14 @@ static void report_is_there(void *arg, struct slice body)
 static void varz(void *arg, struct slice query, struct admin_call *call)
 {
     struct server_pages *pages = arg;
-    nats_report_varz(pages->options.nats, pages->options.http_port, report_is_there, call);
+    struct core *core = reactor_core(pages->options.reactor, 0);
+    server_usage_read(&pages->usage, core_os(core), core_now_ns(core), pages->options.started_ns);
+    struct nats_report_process process = {
+        .http_port = pages->options.http_port,
+        .memory_bytes = pages->usage.memory_bytes,
+        .cpu_percent = pages->usage.cpu_percent,
+    };
+    nats_report_varz(pages->options.nats, &process, report_is_there, call);
 }
 
 static void absence(void *arg, struct admin_call *call, enum nats_report_absent absent)

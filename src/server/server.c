@@ -319,6 +319,7 @@ static enum err open_http(struct server *server, struct diag *diag)
         .draining = &server->sending_away,
         .starting = &server->is_waiting,
         .http_port = server_address_port(&bound),
+        .started_ns = server->options.started_ns,
     };
     server_pages_init(&server->pages, &pages);
     return ERR_OK;

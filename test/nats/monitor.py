@@ -57,6 +57,8 @@ class Monitor(case.ServerCase):
         self.assertEqual(after["http_port"], self.http_port)
         self.assertEqual(after["port"], self.server.nats_port)
         self.assertEqual(after["max_payload"], 1 << 20)
+        self.assertGreater(after["mem"], 1 << 20)
+        self.assertGreaterEqual(after["cpu"], 0)
         for field, more in (("in_msgs", 1), ("out_msgs", 1), ("in_bytes", 5), ("out_bytes", 5),
                             ("total_connections", 1)):
             self.assertEqual(after[field] - before[field], more, field)
