@@ -264,6 +264,19 @@ static enum err apply_place(struct server_settings *settings, const struct serve
     return err ? err : place_error(value, apply_host(settings, text, diag), diag);
 }
 
+/* nats-server's ways of saying that there is to be no JetStream. */
+static bool asks_for_no_jetstream(const struct server_conf_value *value)
+{
+    if (value->type == SERVER_CONF_STRING)
+        return slice_equal_text(value->text, "disabled") ||
+               slice_equal_text(value->text, "disable");
+    for (const struct server_conf_pair *pair = value->pairs; value->type == SERVER_CONF_MAP && pair;
+         pair = pair->next)
+        if (is_key(pair, "enabled", "enable"))
+            return pair->value.type == SERVER_CONF_BOOL && !pair->value.boolean;
+    return false;
+}
+
 /* Keys of which Leat has one value only: the other one is refused. */
 static enum err apply_fixed(struct server_settings *settings, const struct server_conf_pair *pair,
                             struct diag *diag)
@@ -292,6 +305,8 @@ static enum err apply_fixed(struct server_settings *settings, const struct serve
             settings->log_level = LOG_DEBUG;
         return ERR_OK;
     }
+    if (is_key(pair, "jetstream", NULL) && asks_for_no_jetstream(value))
+        return ERR_OK;
     for (size_t i = 0; i < COUNT_OF(fixed); i++) {
         if (!server_conf_key_equal(pair->key, fixed[i].key))
             continue;

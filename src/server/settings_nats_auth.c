@@ -123,6 +123,19 @@ static enum err read_sides(struct auth *auth, const struct server_conf_value *va
     return ERR_OK;
 }
 
+/* A time; one below zero has no end, as in nats-server. */
+static bool read_ttl(struct slice text, int64_t *out_ms)
+{
+    bool is_negative = text.size > 1 && text.data[0] == '-';
+    if (is_negative)
+        text = slice_make(text.data + 1, text.size - 1);
+    if (server_conf_scalar_duration_ms(text, out_ms) != ERR_OK)
+        return false;
+    if (is_negative && *out_ms > 0)
+        *out_ms = -1;
+    return true;
+}
+
 static enum err read_responses(struct auth *auth, const struct server_conf_value *value,
                                struct security_permissions *out)
 {
@@ -142,8 +155,7 @@ static enum err read_responses(struct auth *auth, const struct server_conf_value
                 return server_conf_complain(auth->diag, &pair->value.place, "a number is expected");
             out->responses_max = pair->value.integer ? pair->value.integer : RESPONSES_MAX;
         } else if (is_key(pair, "expires", "expiration") || is_key(pair, "ttl", NULL)) {
-            if (pair->value.type != SERVER_CONF_STRING ||
-                server_conf_scalar_duration_ms(pair->value.text, &ttl_ms) != ERR_OK)
+            if (pair->value.type != SERVER_CONF_STRING || !read_ttl(pair->value.text, &ttl_ms))
                 return server_conf_complain(auth->diag, &pair->value.place,
                                             "a time such as \"2m\" is expected");
             out->response_ttl_ms = ttl_ms ? ttl_ms : RESPONSE_TTL_MS;

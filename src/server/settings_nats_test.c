@@ -156,6 +156,28 @@ static void test_users(void **state)
     assert_int_equal(of_b->responses_max, 5);
     assert_int_equal(of_b->response_ttl_ms, 60000);
     server_settings_deinit(&fixture.settings);
+    config = load_file(&fixture, "listen: none, authorization { users: [{user: a, permissions: {\n"
+                                 "allow_responses: {max: -1, expires: \"-1s\"}}}] }");
+    assert_int_equal(config->users[0].permissions->responses_max, -1);
+    assert_int_equal(config->users[0].permissions->response_ttl_ms, -1);
+    server_settings_deinit(&fixture.settings);
+}
+
+static void test_what_asks_for_nothing_is_fine(void **state)
+{
+    static const char *const files[] = {
+        "jetstream: false",
+        "jetstream: disabled",
+        "jetstream { store_dir: /x, enabled: false }",
+    };
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        struct fixture fixture;
+        (void)load_file(&fixture, files[i]);
+        server_settings_deinit(&fixture.settings);
+    }
+    assert_refused("jetstream: enabled", "'jetstream' is not implemented");
+    assert_refused("jetstream {}", "'jetstream' is not implemented");
+    assert_refused("jetstream { enabled: true }", "'jetstream' is not implemented");
 }
 
 static void test_refused(void **state)
@@ -196,13 +218,10 @@ static void test_kafka_is_not_left_open_by_chance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_view),
-        cmocka_unit_test(test_where),
-        cmocka_unit_test(test_where_the_monitoring_is),
-        cmocka_unit_test(test_users),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_kafka_is_not_left_open_by_chance),
+        cmocka_unit_test(test_numbers), cmocka_unit_test(test_view),
+        cmocka_unit_test(test_where),   cmocka_unit_test(test_where_the_monitoring_is),
+        cmocka_unit_test(test_users),   cmocka_unit_test(test_what_asks_for_nothing_is_fine),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_kafka_is_not_left_open_by_chance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
