@@ -22,7 +22,7 @@ static inline const uint8_t *scan_word(const uint8_t *at, const uint8_t *end)
         if (marks != 0)
             return at + __builtin_ctzll(marks) / 8;
     }
-    while (at<end && * at> ' ')
+    while (at != end && *at > ' ')
         at++;
     return at;
 }
