@@ -71,8 +71,12 @@ void broker_share_coordinator_close(struct broker *broker)
     struct shares *shares = broker->shares;
     if (!shares)
         return;
-    list_for_each_safe (node, following, &shares->groups)
-        group_free(LIST_ENTRY(node, struct share_group, node));
+    list_for_each_safe (node, following, &shares->groups) {
+        struct share_group *group = LIST_ENTRY(node, struct share_group, node);
+        list_for_each (part, &group->cursors)
+            broker_watch_forget(&LIST_ENTRY(part, struct share_cursor, node)->watch);
+        group_free(group);
+    }
     core_timer_cancel(shares->core, &shares->sweep);
     if (shares->topic)
         broker_topic_unref(shares->topic);

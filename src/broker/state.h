@@ -192,6 +192,8 @@ void broker_watch_wake_all(struct core *core, struct broker_partition *partition
 /* A parked arm that will not be served: done comes with err. */
 void broker_watch_unpark(struct core *core, struct broker_call *call, enum err err);
 bool broker_watch_is(const struct broker_call *call);
+/* The loops have stopped and done will not come: the watch may go. */
+void broker_watch_forget(struct broker_watch *watch);
 void broker_watch_cancel_route(struct core *core, struct broker_watch *watch);
 
 /* --- move.c --- */

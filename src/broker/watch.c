@@ -123,6 +123,15 @@ void broker_watch_cancel_route(struct core *core, struct broker_watch *watch)
     core_send(core, atomic_load_explicit(&partition->home, memory_order_relaxed), &watch->cancel);
 }
 
+void broker_watch_forget(struct broker_watch *watch)
+{
+    if (!watch->armed)
+        return;
+    list_remove(&watch->waiting);
+    broker_partition_unref(watch->call.partition);
+    watch->armed = false;
+}
+
 void broker_watch_disarm(struct core *core, struct broker_watch *watch)
 {
     if (!watch->armed || watch->cancelling)

@@ -1,6 +1,8 @@
 """Share groups, byte by byte: records are taken one by one, and each is accepted once."""
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import struct
+import threading
 import time
 import unittest
 
@@ -52,6 +54,21 @@ class ShareTest(case.ServerCase):
         self.assertEqual(member.fetch(count=1, wait_ms=0)["code"], 0)
         case.eventually(lambda: not member.fetch(count=1, wait_ms=100)["error"].get(0), DEADLINE_S)
         return member
+
+    def test_a_stop_while_a_member_waits_leaves_nothing(self):
+        member, other = self.begin(), self.begin("other")
+
+        def wait():
+            with contextlib.suppress(OSError, EOFError):
+                member.fetch(count=1, wait_ms=60000)
+
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        for _ in range(3):
+            other.heartbeat(1, [self.topic])
+        self.assertEqual(self.server.stop(), 0)
+        waiter.join(DEADLINE_S)
+        self.server.start()
 
     def test_heartbeats_assign_and_fence(self):
         topic = self.make_topic(partitions=4)
