@@ -10,6 +10,8 @@
 #define BROKER_TELEMETRY_CLIENTS_MAX    256
 #define BROKER_TELEMETRY_LINES_SIZE_MAX ((size_t)32 << 10) /* of one client */
 #define BROKER_TELEMETRY_INTERVAL_MS    300000             /* where nothing is set */
+/* What matching one client with all rules may take, of a nanosecond or so each. */
+#define BROKER_TELEMETRY_STEPS_MAX UINT64_C(5000000)
 
 /* A subscription. Texts are what was set, or empty. */
 struct broker_telemetry_rule {
@@ -35,9 +37,10 @@ void broker_telemetry_alter(struct core *core, struct broker_settings_alter *alt
 enum { BROKER_TELEMETRY_KEY_COUNT = 6 };
 struct broker_telemetry_client {
     struct slice keys[BROKER_TELEMETRY_KEY_COUNT];
+    uint64_t steps; /* that matching may still take; 0: nothing fits any more */
 };
 bool broker_telemetry_matches(const struct broker_telemetry_rule *rule,
-                              const struct broker_telemetry_client *client);
+                              struct broker_telemetry_client *client);
 
 /* A push: lines are in Prometheus' text format and replace those before. ERR_BUSY: too soon after
  * the one before. ERR_INVALID: it said before that it ends. */

@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice all = slice_make(data, size);
     struct broker_telemetry_rule rule = {.match = all};
-    struct broker_telemetry_client client = {.keys = {all, all, all, all, all, all}};
+    struct broker_telemetry_client client = {.keys = {all, all, all, all, all, all},
+                                             .steps = 100000};
     struct diag diag = {""};
     if (!broker_telemetry_match_check(all, &diag))
         (void)broker_telemetry_matches(&rule, &client);

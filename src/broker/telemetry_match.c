@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A pattern is a row of atoms. The set of those that may come next is a word of bits, so that a
-// text costs its length times the atoms, whatever the pattern.
+// text costs its length times the atoms, whatever the pattern. Who has many long patterns matched
+// with a long text comes to an end of his steps.
 #include "base/text.h"
 #include "broker/telemetry_state.h"
 
@@ -20,6 +21,8 @@ struct pattern {
     unsigned count;
     const char *fault; /* words, or NULL */
 };
+
+#define READ_STEPS 4 /* of a part of a pattern */
 
 static const char *const telemetry_keys[BROKER_TELEMETRY_KEY_COUNT] = {
     "client_instance_id",    "client_id",
@@ -98,13 +101,15 @@ static size_t atom_read(struct slice text, size_t at, struct pattern *pattern, s
 static void pattern_read(struct slice text, struct pattern *pattern)
 {
     size_t at = 0;
-    *pattern = (struct pattern){.count = 0};
+    pattern->count = 0;
+    pattern->fault = NULL;
     while (at < text.size && !pattern->fault) {
         if (pattern->count == ATOMS_MAX - 1) {
             pattern->fault = "a pattern has more than 63 parts";
             return;
         }
         struct atom *atom = &pattern->atoms[pattern->count++];
+        *atom = (struct atom){.repeat = REPEAT_ONE};
         at = atom_read(text, at, pattern, atom);
         const char *signs = "*+?";
         const char *sign = at < text.size && text.data[at] ? strchr(signs, text.data[at]) : NULL;
@@ -125,11 +130,21 @@ static uint64_t pattern_skip(const struct pattern *pattern, uint64_t states)
     return states;
 }
 
-static bool pattern_fits(const struct pattern *pattern, struct slice text)
+/* False when there are not so many left. */
+static bool steps_take(uint64_t *steps, uint64_t count)
+{
+    bool is_enough = *steps >= count;
+    *steps = is_enough ? *steps - count : 0;
+    return is_enough;
+}
+
+static bool pattern_fits(const struct pattern *pattern, struct slice text, uint64_t *steps)
 {
     uint64_t states = pattern_skip(pattern, 1);
     for (size_t at = 0; at < text.size && states; at++) {
         uint64_t next = 0;
+        if (!steps_take(steps, 1 + pattern->count))
+            return false;
         for (unsigned i = 0; i < pattern->count; i++) {
             const struct atom *atom = &pattern->atoms[i];
             if (!(states >> i & 1) || !set_has(atom, text.data[at]))
@@ -190,22 +205,30 @@ enum err broker_telemetry_match_check(struct slice match, struct diag *diag)
     return ERR_OK;
 }
 
+/* One of the patterns with '|' between. */
+static bool one_fits(struct slice patterns, struct slice text, uint64_t *steps)
+{
+    struct pattern pattern;
+    bool fits = false;
+    do {
+        struct slice one = cut(&patterns, '|');
+        if (!steps_take(steps, READ_STEPS * (1 + one.size)))
+            return false;
+        pattern_read(one, &pattern);
+        fits = !pattern.fault && pattern_fits(&pattern, text, steps);
+    } while (!fits && patterns.size > 0);
+    return fits;
+}
+
 bool broker_telemetry_matches(const struct broker_telemetry_rule *rule,
-                              const struct broker_telemetry_client *client)
+                              struct broker_telemetry_client *client)
 {
     struct slice match = rule->match;
-    struct pattern pattern;
     unsigned key;
     while (match.size > 0) {
         struct slice patterns = cut(&match, ',');
-        bool fits = false;
-        if (!key_find(cut(&patterns, '='), &key))
-            return false;
-        do {
-            pattern_read(cut(&patterns, '|'), &pattern);
-            fits = !pattern.fault && pattern_fits(&pattern, client->keys[key]);
-        } while (!fits && patterns.size > 0);
-        if (!fits)
+        if (!key_find(cut(&patterns, '='), &key) ||
+            !one_fits(patterns, client->keys[key], &client->steps))
             return false;
     }
     return true;

@@ -13,7 +13,8 @@
 static bool fits(const char *pattern, const char *id)
 {
     struct broker_telemetry_rule rule = {.name = SLICE_LITERAL("r")};
-    struct broker_telemetry_client client = {.keys = {SLICE_NULL, slice_text(id)}};
+    struct broker_telemetry_client client = {.keys = {SLICE_NULL, slice_text(id)},
+                                             .steps = BROKER_TELEMETRY_STEPS_MAX};
     struct text match;
     struct diag diag = {""};
     text_init(&match);
@@ -56,6 +57,34 @@ static void time_is_bounded_whatever_the_pattern(void **state)
     text[sizeof(text) - 1] = '\0';
     assert_false(fits("a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", text));
     assert_true(fits("a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*", text));
+}
+
+static void many_patterns_come_to_an_end(void **state)
+{
+    static char id[32001], patterns[24001];
+    struct broker_telemetry_rule rule = {.match = slice_text(patterns)};
+    struct broker_telemetry_rule plain = {.match = SLICE_LITERAL("client_id=x.*")};
+    struct broker_telemetry_client client = {.keys = {SLICE_NULL, slice_text(id)},
+                                             .steps = BROKER_TELEMETRY_STEPS_MAX};
+    memset(id, 'x', sizeof(id) - 1);
+    client.keys[1] = slice_text(id);
+    memcpy(patterns, "client_id=", 10);
+    for (size_t at = 10; at + 6 < sizeof(patterns); at += 6)
+        memcpy(patterns + at, ".*a.*|", 6);
+    rule.match = slice_text(patterns);
+    assert_true(broker_telemetry_matches(&plain, &client));
+    unsigned rounds = 0;
+    for (; rounds < 1000 && client.steps > 0; rounds++)
+        assert_false(broker_telemetry_matches(&rule, &client));
+    assert_int_equal(rounds, 1); /* of 1,000 rules, each of them as long as all steps together */
+    assert_false(broker_telemetry_matches(&plain, &client));
+
+    for (size_t at = 10; at + 2 < sizeof(patterns); at += 2)
+        memcpy(patterns + at, "a|", 2);
+    client.steps = BROKER_TELEMETRY_STEPS_MAX;
+    for (rounds = 0; rounds < 1000 && client.steps > 0; rounds++)
+        assert_false(broker_telemetry_matches(&rule, &client));
+    assert_in_range(rounds, 20, 100); /* reading them counts, too */
 }
 
 static void faults_are_found_when_they_are_set(void **state)
@@ -116,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patterns_fit_whole_texts),
         cmocka_unit_test(time_is_bounded_whatever_the_pattern),
+        cmocka_unit_test(many_patterns_come_to_an_end),
         cmocka_unit_test(faults_are_found_when_they_are_set),
         cmocka_unit_test(facts_are_these_bytes),
     };

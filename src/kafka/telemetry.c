@@ -78,7 +78,8 @@ static void who_fill(struct kafka_request *request, const struct uuid *id, struc
     peer_text(conn_peer_address(kafka_conn_conn(request->conn)), who);
     who->client = (struct broker_telemetry_client){
         .keys = {slice_text(who->id), request->frame.header.client_id, slice_text(software->name),
-                 slice_text(software->version), slice_text(who->address), slice_text(who->port)}};
+                 slice_text(software->version), slice_text(who->address), slice_text(who->port)},
+        .steps = BROKER_TELEMETRY_STEPS_MAX};
 }
 
 static void metrics_add(struct kafka_request *request, struct subscription *out, struct slice list)
@@ -135,6 +136,9 @@ static bool subscription_make(struct kafka_request *request, const struct uuid *
             out->interval_ms = rule->interval_ms;
         metrics_add(request, out, rule->metrics);
     }
+    if (who.client.steps == 0)
+        log_warn(core_logger(request->core), "kafka",
+                 "too much to match: a client is told of some subscriptions to metrics only");
     if (!out->interval_ms)
         out->interval_ms = BROKER_TELEMETRY_INTERVAL_MS;
     out->id = subscription_id(id, out);
