@@ -102,6 +102,7 @@ struct journal_found {
     enum journal_type type;
     struct store_log_key key;
     uint64_t lsn;
+    bool is_damaged;             /* key, LSN and body may be wrong; see below */
     struct slice body;           /* valid during the callback */
     struct journal_piece *piece; /* of the old run; reference to keep */
     uint64_t body_offset;
@@ -115,11 +116,14 @@ struct journal_folder {
 struct journal_replay_result {
     uint64_t piece_next; /* for piece_first, of every core's journal */
     uint64_t entry_count;
-    uint64_t damage_count; /* groups that were damaged, reported through the logger */
+    uint64_t damage_count; /* groups that were damaged, reported through the logger; their good
+                              entries count and are found all the same */
 };
 /* Reads every piece in the folder in order of number, through one reused buffer; calls fn for every
- * entry of every valid group. Old pieces are deleted when their last reference goes, in order of
- * number for each core's run. An error of fn ends the replay, is returned, and nothing is deleted.
+ * entry of every valid group, and of one that is damaged for each that is good by itself. One that
+ * is not is found with is_damaged when its head leads to a good one: it may be used only where all
+ * of it is as expected. Old pieces are deleted when their last reference goes, in order of number
+ * for each core's run. An error of fn ends the replay, is returned, and nothing is deleted.
  */
 NODISCARD enum err journal_replay(const struct journal_folder *folder, journal_found_fn fn,
                                   void *arg, struct journal_replay_result *out);

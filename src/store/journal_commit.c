@@ -2,36 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 
-#include "base/crc32c.h"
-#include "base/endian.h"
 #include "store/journal_state.h"
-
-#define KNOWN_SIZE_MIN 512 /* smaller ranges are read as quickly */
-
-static uint32_t body_size_of(const struct journal_entry *entry)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < COUNT_OF(entry->parts); i++)
-        size += entry->parts[i].size;
-    CHECK(size <= INT32_MAX);
-    return (uint32_t)size;
-}
-
-uint64_t journal_entry_size(const struct journal_entry *entry)
-{
-    return JOURNAL_ENTRY_HEAD_SIZE + (uint64_t)body_size_of(entry);
-}
-
-static void entry_head_put(struct journal_entry *entry)
-{
-    uint8_t *out = entry->head;
-    le32_put(out + JOURNAL_ENTRY_AT_SIZE, body_size_of(entry));
-    le32_put(out + JOURNAL_ENTRY_AT_TYPE, (uint32_t)entry->type);
-    le64_put(out + JOURNAL_ENTRY_AT_LSN, entry->lsn);
-    memcpy(out + JOURNAL_ENTRY_AT_TOPIC, entry->key.topic.bytes, 16);
-    le32_put(out + JOURNAL_ENTRY_AT_PARTITION, entry->key.partition);
-    le32_put(out + JOURNAL_ENTRY_AT_ZERO, 0);
-}
 
 /* Never twice: after a failure the kernel may call lost pages clean. */
 static enum err sync_once(int result)
@@ -122,18 +93,6 @@ static void group_begin(struct journal_commit *commit, struct os *os)
         journal_writer_uncached(&commit->writer, piece->uncached_fd, commit->buffer);
 }
 
-/* Large batches have been looked at when they came. */
-static uint32_t last_part_crc(const struct journal_entry *entry, uint32_t crc)
-{
-    const struct slice *part = &entry->parts[COUNT_OF(entry->parts) - 1];
-    if (entry->known_size < KNOWN_SIZE_MIN)
-        return crc32c(crc, part->data, part->size);
-    size_t at = part->size - entry->known_size;
-    DCHECK(crc32c(0, part->data + at, entry->known_size) == entry->known_crc);
-    crc = crc32c(crc, part->data, at);
-    return crc32c_join(crc, entry->known_crc, entry->known_size);
-}
-
 static uint32_t body_crc(struct journal_commit *commit)
 {
     uint32_t crc = 0;
@@ -141,11 +100,7 @@ static uint32_t body_crc(struct journal_commit *commit)
         struct journal_entry *entry = LIST_ENTRY(node, struct journal_entry, node);
         if (entry->result != ERR_OK)
             continue;
-        entry_head_put(entry);
-        crc = crc32c(crc, entry->head, sizeof(entry->head));
-        for (size_t i = 0; i + 1 < COUNT_OF(entry->parts); i++)
-            crc = crc32c(crc, entry->parts[i].data, entry->parts[i].size);
-        crc = last_part_crc(entry, crc);
+        crc = journal_entry_seal(entry, &commit->head, crc);
     }
     return crc;
 }

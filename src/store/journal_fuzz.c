@@ -26,8 +26,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(bytes);
     memcpy(bytes, data + 2, size - 2);
     if (mode & 1) {
-        fuzz_repair(bytes, split, JOURNAL_MAGIC_GROUP);
-        fuzz_repair(bytes + split, size - 2 - split, JOURNAL_MAGIC_GROUP);
+        /* heads alone: groups with wrong bodies */
+        uint32_t magic = mode & 2 ? UINT32_MAX : (uint32_t)JOURNAL_MAGIC_GROUP;
+        fuzz_repair(bytes, split, magic);
+        fuzz_repair(bytes + split, size - 2 - split, magic);
     }
     struct os_fake *fake = os_fake_new(1);
     struct os *os = os_fake_os(fake);

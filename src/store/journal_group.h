@@ -88,8 +88,9 @@ struct journal_scan_step {
     uint64_t end;
     uint64_t sequence;
     uint64_t sequence_next;
-    struct journal_head head; /* GROUP */
-    struct slice body;        /* GROUP; until the next step */
+    struct journal_head head; /* GROUP; BAD where the head alone is good, else zeros */
+    struct slice body;        /* GROUP; BAD with a head, when it lies in the file; until the next
+                                 step */
     bool is_unreadable;       /* END: the medium does not give the bytes at begin */
 };
 

@@ -4,11 +4,11 @@
 // Damage or torn end? A group that should be there and is not good is damage when something that
 // was written later vouches for it: a later group in the same piece, the head of the run's next
 // piece, or any durable mark of the run. Else it is where the power went, and nothing was promised.
-// So the judgement waits until all pieces are read.
+// So the judgement waits until all pieces are read. When a group's head is good and its body is
+// not, the others are looked at ahead: of damage every entry that is good by itself is kept.
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/endian.h"
 #include "store/journal_state.h"
 
 struct replay_piece {
@@ -42,6 +42,8 @@ struct replay {
     size_t number_capacity;
     struct replay_piece *pieces;
     size_t piece_count;
+    size_t piece_at; /* the one being read */
+    bool is_surveyed;
     struct replay_gap *gaps;
     size_t gap_count;
     size_t gap_capacity;
@@ -115,112 +117,7 @@ static enum err pieces_list(struct replay *replay)
     return replay->pieces ? ERR_OK : ERR_NO_MEMORY;
 }
 
-/* --- one piece --- */
-
-static enum err gap_add(struct replay *replay, const struct journal_scan_step *step)
-{
-    if (!grow((void **)&replay->gaps, replay->gap_count, &replay->gap_capacity,
-              sizeof(*replay->gaps)))
-        return ERR_NO_MEMORY;
-    replay->gaps[replay->gap_count++] = (struct replay_gap){
-        .piece = replay->piece_count - 1,
-        .begin = step->begin,
-        .end = step->end,
-        .sequence = step->sequence,
-        .sequence_next = step->sequence_next,
-    };
-    return ERR_OK;
-}
-
-static bool entry_read(struct slice *body, struct journal_found *out)
-{
-    if (body->size < JOURNAL_ENTRY_HEAD_SIZE)
-        return false;
-    const uint8_t *head = body->data;
-    uint32_t size = le32_get(head + JOURNAL_ENTRY_AT_SIZE);
-    uint32_t type = le32_get(head + JOURNAL_ENTRY_AT_TYPE);
-    if (size > body->size - JOURNAL_ENTRY_HEAD_SIZE || type == 0 || type >= JOURNAL_TYPE_COUNT)
-        return false;
-    out->type = (enum journal_type)type;
-    out->lsn = le64_get(head + JOURNAL_ENTRY_AT_LSN);
-    memcpy(out->key.topic.bytes, head + JOURNAL_ENTRY_AT_TOPIC, 16);
-    out->key.partition = le32_get(head + JOURNAL_ENTRY_AT_PARTITION);
-    out->body = slice_make(head + JOURNAL_ENTRY_HEAD_SIZE, size);
-    body->data += JOURNAL_ENTRY_HEAD_SIZE + size;
-    body->size -= JOURNAL_ENTRY_HEAD_SIZE + size;
-    return true;
-}
-
-static enum err group_deliver(struct replay *replay, struct journal_piece *piece,
-                              const struct journal_scan_step *step)
-{
-    struct slice body = step->body;
-    struct journal_found found = {.piece = piece};
-    uint32_t count = 0;
-    for (; count < step->head.entry_count && entry_read(&body, &found); count++) {
-        found.body_offset =
-            step->begin + JOURNAL_HEAD_SIZE + (uint64_t)(found.body.data - step->body.data);
-        enum err err = replay->fn(replay->arg, &found);
-        if (err != ERR_OK)
-            return err;
-        replay->result->entry_count++;
-    }
-    if (count == step->head.entry_count && body.size == 0)
-        return ERR_OK;
-    /* the checksum is right and the contents are not: no run of ours wrote that */
-    return gap_add(replay, step);
-}
-
-static enum err piece_scan(struct replay *replay, struct replay_piece *found)
-{
-    struct journal_scan *scan = &replay->scan;
-    struct journal_piece *piece = found->piece;
-    static const uint32_t magics[2] = {JOURNAL_MAGIC_PIECE, JOURNAL_MAGIC_GROUP};
-    enum err err = journal_scan_start(scan, piece->file.fd, piece->number, magics);
-    found->has_head = scan->has_head;
-    found->number_before = scan->has_head ? scan->head.body_size : 0;
-    found->sequence_first = scan->has_head ? scan->head.sequence : 0;
-    while (err == ERR_OK) {
-        err = journal_scan_next(scan, &found->tail);
-        if (err != ERR_OK || found->tail.kind == JOURNAL_SCAN_END)
-            break;
-        if (found->sequence_first == 0) {
-            struct journal_scan_step head = {.end = JOURNAL_BLOCK_SIZE,
-                                             .sequence = found->tail.sequence,
-                                             .sequence_next = found->tail.sequence};
-            found->sequence_first = found->tail.sequence;
-            err = gap_add(replay, &head);
-            if (err != ERR_OK)
-                break;
-        }
-        err = found->tail.kind == JOURNAL_SCAN_GROUP ? group_deliver(replay, piece, &found->tail)
-                                                     : gap_add(replay, &found->tail);
-    }
-    found->run = scan->run;
-    found->mark = scan->mark;
-    return err;
-}
-
-static enum err piece_replay(struct replay *replay, uint64_t number)
-{
-    struct os *os = replay->os;
-    struct journal_piece *piece = journal_piece_new(os, replay->dir, number);
-    if (!piece)
-        return ERR_NO_MEMORY;
-    atomic_store(&piece->refs, 1);
-    struct replay_piece *found = &replay->pieces[replay->piece_count++];
-    found->piece = piece;
-    piece->file.fd = os->ops->open(os, piece->path, OS_OPEN_READ);
-    if (piece->file.fd < 0)
-        return err_from_errno(-piece->file.fd);
-    /* what only the cache has of a killed process must not be shown before it is durable */
-    int error = os->ops->fdatasync(os, piece->file.fd);
-    if (error < 0)
-        return err_from_errno(-error);
-    return piece_scan(replay, found);
-}
-
-/* --- the judgement --- */
+/* --- what was promised --- */
 
 static uint64_t run_mark(const struct replay *replay, uint64_t run)
 {
@@ -239,6 +136,161 @@ static size_t run_next(const struct replay *replay, size_t piece)
         next++;
     return next;
 }
+
+/* Of the pieces as they are known so far. */
+static bool gap_is_damage(const struct replay *replay, const struct replay_gap *gap)
+{
+    size_t next = run_next(replay, gap->piece);
+    /* given up for lack of space, and written again as the first of the next piece */
+    if (next < replay->piece_count && replay->pieces[next].has_head &&
+        replay->pieces[next].sequence_first <= gap->sequence)
+        return false;
+    return gap->sequence <= run_mark(replay, replay->pieces[gap->piece].run);
+}
+
+/* --- one piece --- */
+
+static enum err gap_add(struct replay *replay, const struct journal_scan_step *step)
+{
+    if (!grow((void **)&replay->gaps, replay->gap_count, &replay->gap_capacity,
+              sizeof(*replay->gaps)))
+        return ERR_NO_MEMORY;
+    replay->gaps[replay->gap_count++] = (struct replay_gap){
+        .piece = replay->piece_at,
+        .begin = step->begin,
+        .end = step->end,
+        .sequence = step->sequence,
+        .sequence_next = step->sequence_next,
+    };
+    return ERR_OK;
+}
+
+static enum err entry_deliver(struct replay *replay, const struct journal_scan_step *step,
+                              struct journal_found *found)
+{
+    found->body_offset =
+        step->begin + JOURNAL_HEAD_SIZE + (uint64_t)(found->body.data - step->body.data);
+    enum err err = replay->fn(replay->arg, found);
+    if (err == ERR_OK && !found->is_damaged)
+        replay->result->entry_count++;
+    return err;
+}
+
+static enum err group_deliver(struct replay *replay, struct journal_piece *piece,
+                              const struct journal_scan_step *step)
+{
+    struct slice body = step->body;
+    struct journal_found found = {.piece = piece};
+    uint32_t count = 0;
+    for (; count < step->head.entry_count && journal_entry_read(&body, &found); count++) {
+        enum err err = entry_deliver(replay, step, &found);
+        if (err != ERR_OK)
+            return err;
+    }
+    if (count == step->head.entry_count && body.size == 0)
+        return ERR_OK;
+    /* the checksum is right and the contents are not: no run of ours wrote that */
+    return gap_add(replay, step);
+}
+
+static void piece_note(struct replay_piece *found, const struct journal_scan *scan)
+{
+    found->run = scan->run;
+    found->mark = scan->mark;
+    found->has_head = scan->has_head;
+    found->number_before = scan->has_head ? scan->head.body_size : 0;
+}
+
+static enum err scan_begin(struct journal_scan *scan, struct replay_piece *found)
+{
+    static const uint32_t magics[2] = {JOURNAL_MAGIC_PIECE, JOURNAL_MAGIC_GROUP};
+    struct journal_piece *piece = found->piece;
+    enum err err = journal_scan_start(scan, piece->file.fd, piece->number, magics);
+    found->sequence_first = err == ERR_OK && scan->has_head ? scan->head.sequence : 0;
+    return err;
+}
+
+/* Once, and only when something is damaged: what every piece says of the others. */
+static enum err survey(struct replay *replay)
+{
+    struct journal_scan scan = {.os = replay->os};
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < replay->piece_count && err == ERR_OK && !replay->is_surveyed; i++) {
+        struct replay_piece *found = &replay->pieces[i];
+        struct journal_scan_step step = {.kind = JOURNAL_SCAN_GROUP};
+        err = scan_begin(&scan, found);
+        while (err == ERR_OK && step.kind != JOURNAL_SCAN_END) {
+            err = journal_scan_next(&scan, &step);
+            if (found->sequence_first == 0 && step.kind != JOURNAL_SCAN_END)
+                found->sequence_first = step.sequence;
+        }
+        piece_note(found, &scan);
+    }
+    free(scan.buffer);
+    replay->is_surveyed = err == ERR_OK;
+    return err;
+}
+
+/* What is good of a group that is not, when it was promised: of a torn one nothing was, and what
+ * was written again elsewhere says something else now. */
+static enum err group_salvage(struct replay *replay, struct journal_piece *piece,
+                              const struct journal_scan_step *step)
+{
+    enum err err = gap_add(replay, step);
+    if (err == ERR_OK && step->body.size > 0)
+        err = survey(replay);
+    if (err != ERR_OK || step->body.size == 0 ||
+        !gap_is_damage(replay, &replay->gaps[replay->gap_count - 1]))
+        return err;
+    struct slice body = step->body;
+    struct journal_found found = {.piece = piece};
+    while (err == ERR_OK && journal_entry_salvage(&step->head, &body, &found))
+        err = entry_deliver(replay, step, &found);
+    return err;
+}
+
+static enum err piece_scan(struct replay *replay, struct replay_piece *found)
+{
+    struct journal_scan *scan = &replay->scan;
+    enum err err = scan_begin(scan, found);
+    while (err == ERR_OK) {
+        err = journal_scan_next(scan, &found->tail);
+        if (err != ERR_OK || found->tail.kind == JOURNAL_SCAN_END)
+            break;
+        if (found->sequence_first == 0) {
+            struct journal_scan_step head = {.end = JOURNAL_BLOCK_SIZE,
+                                             .sequence = found->tail.sequence,
+                                             .sequence_next = found->tail.sequence};
+            found->sequence_first = found->tail.sequence;
+            err = gap_add(replay, &head);
+            if (err != ERR_OK)
+                break;
+        }
+        err = found->tail.kind == JOURNAL_SCAN_GROUP
+                  ? group_deliver(replay, found->piece, &found->tail)
+                  : group_salvage(replay, found->piece, &found->tail);
+    }
+    piece_note(found, scan);
+    return err;
+}
+
+static enum err piece_open(struct replay *replay, uint64_t number)
+{
+    struct os *os = replay->os;
+    struct journal_piece *piece = journal_piece_new(os, replay->dir, number);
+    if (!piece)
+        return ERR_NO_MEMORY;
+    atomic_store(&piece->refs, 1);
+    replay->pieces[replay->piece_count++].piece = piece;
+    piece->file.fd = os->ops->open(os, piece->path, OS_OPEN_READ);
+    if (piece->file.fd < 0)
+        return err_from_errno(-piece->file.fd);
+    /* what only the cache has of a killed process must not be shown before it is durable */
+    int error = os->ops->fdatasync(os, piece->file.fd);
+    return error < 0 ? err_from_errno(-error) : ERR_OK;
+}
+
+/* --- the judgement --- */
 
 static void damage(struct replay *replay, const struct replay_gap *gap)
 {
@@ -273,14 +325,8 @@ static void judge_tail(struct replay *replay, size_t index)
 static void judge(struct replay *replay)
 {
     for (size_t i = 0; i < replay->gap_count; i++) {
-        const struct replay_gap *gap = &replay->gaps[i];
-        size_t next = run_next(replay, gap->piece);
-        /* given up for lack of space, and written again as the first of the next piece */
-        if (next < replay->piece_count && replay->pieces[next].has_head &&
-            replay->pieces[next].sequence_first <= gap->sequence)
-            continue;
-        if (gap->sequence <= run_mark(replay, replay->pieces[gap->piece].run))
-            damage(replay, gap);
+        if (gap_is_damage(replay, &replay->gaps[i]))
+            damage(replay, &replay->gaps[i]);
     }
     for (size_t i = 0; i < replay->piece_count; i++)
         judge_tail(replay, i);
@@ -316,7 +362,9 @@ enum err journal_replay(const struct journal_folder *folder, journal_found_fn fn
                             .scan = {.os = folder->os}};
     enum err err = pieces_list(&replay);
     for (size_t i = 0; i < replay.number_count && err == ERR_OK; i++)
-        err = piece_replay(&replay, replay.numbers[i]);
+        err = piece_open(&replay, replay.numbers[i]);
+    for (; replay.piece_at < replay.piece_count && err == ERR_OK; replay.piece_at++)
+        err = piece_scan(&replay, &replay.pieces[replay.piece_at]);
     if (replay.number_count > 0)
         result.piece_next = replay.numbers[replay.number_count - 1] + 1;
     if (err == ERR_OK)

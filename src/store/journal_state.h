@@ -17,16 +17,17 @@
 
 /* Body of a group: entries, each a head and its body without padding. Little-endian:
  *    0 body_size u32   4 type u8   5 zero u8 x 3   8 lsn u64   16 topic 16 bytes
- *   32 partition u32  36 zero u32 */
+ *   32 partition u32  36 crc u32 (CRC-32C of the body, bytes 0 to 36 and the number, run and
+ * sequence of the group, u64 each; 0: none) */
 enum {
     JOURNAL_ENTRY_AT_SIZE = 0,
     JOURNAL_ENTRY_AT_TYPE = 4,
     JOURNAL_ENTRY_AT_LSN = 8,
     JOURNAL_ENTRY_AT_TOPIC = 16,
     JOURNAL_ENTRY_AT_PARTITION = 32,
-    JOURNAL_ENTRY_AT_ZERO = 36,
+    JOURNAL_ENTRY_AT_CRC = 36,
 };
-_Static_assert(JOURNAL_ENTRY_AT_ZERO + sizeof(uint32_t) == JOURNAL_ENTRY_HEAD_SIZE, "entry head");
+_Static_assert(JOURNAL_ENTRY_AT_CRC + sizeof(uint32_t) == JOURNAL_ENTRY_HEAD_SIZE, "entry head");
 _Static_assert(sizeof(struct store_log_key) == 20, "a key is bytes without gaps");
 
 /* refs counts those outside; file.refs its life: the journal's one and those of readers. */
@@ -122,8 +123,21 @@ struct journal {
 
 /* journal_commit.c: all on a helper. */
 void journal_commit_run(struct core_work *work);
-/* Bytes of an entry in a group. */
+
+/* journal_entry.c: any thread.
+ * Bytes of an entry in a group. */
 uint64_t journal_entry_size(const struct journal_entry *entry);
+/* Fills its head for that group; crc: of the group's body in front of it; returns it with the
+ * entry. */
+uint32_t journal_entry_seal(struct journal_entry *entry, const struct journal_head *group,
+                            uint32_t crc);
+/* The entry at the front of a good group's body, which is advanced. Sets type, key, lsn and body.
+ * False: it makes no sense. */
+bool journal_entry_read(struct slice *body, struct journal_found *out);
+/* As _read in a damaged group: the next entry that is good by itself, or one that is_damaged with
+ * a good one or the end behind it. False: there is none. */
+bool journal_entry_salvage(const struct journal_head *group, struct slice *body,
+                           struct journal_found *out);
 
 /* journal_piece.c: on the core. */
 struct journal_piece *journal_piece_new(struct os *os, const char *dir, uint64_t number);

@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/log_fixture.h"
 
+#include "store/journal_state.h"
+#include "store/log.h"
+
 #define BATCH_COUNT 6
 #define RECORDS     2
 
@@ -37,13 +40,13 @@ static struct log_fixture *filled(uint32_t sizes[BATCH_COUNT])
 }
 
 /* Reads everything; a bit for every batch that came. */
-static unsigned read_through(struct log_fixture *f)
+static unsigned read_through(struct log_fixture *f, unsigned log)
 {
     unsigned came = 0;
     int64_t offset = 0;
     while (offset < BATCH_COUNT * RECORDS) {
         struct log_fixture_read r;
-        enum err err = log_fixture_read(f, 0, offset, 100000, &r);
+        enum err err = log_fixture_read(f, log, offset, 100000, &r);
         assert_true(err == ERR_OK || err == ERR_CORRUPT);
         assert_true(r.read.offset_next > offset);
         struct slice rest = slice_make(r.bytes, r.read.size);
@@ -83,7 +86,7 @@ static void flips(void **state)
             os_fake_snapshot_restore(f->fake, snapshot);
             assert_int_equal(os_fake_flip(f->fake, path, position, at % 8), 0);
             assert_int_equal(log_fixture_open(f), ERR_OK);
-            unsigned came = read_through(f);
+            unsigned came = read_through(f, 0);
             if (came != (((1u << BATCH_COUNT) - 1) & ~(1u << i)))
                 fail_msg("batch %u byte %u bit %u: came %x", i, at, at % 8, came);
             struct damage d = {.f = f};
@@ -108,7 +111,7 @@ static void short_file(void **state)
     assert_int_equal(f->os->ops->truncate(f->os, fd, sizes[0] + sizes[1] + 30), 0);
     f->os->ops->close(f->os, fd);
     assert_int_equal(log_fixture_open(f), ERR_OK);
-    assert_int_equal(read_through(f), 3);
+    assert_int_equal(read_through(f, 0), 3);
     struct damage d = {.f = f};
     store_damage_each(f->store, damage_found, &d);
     assert_int_equal(d.first, 2 * RECORDS);
@@ -134,7 +137,7 @@ static void gone_file(void **state)
     log_fixture_close(f);
     assert_int_equal(f->os->ops->unlink(f->os, path), 0);
     assert_int_equal(log_fixture_open(f), ERR_OK);
-    assert_int_equal(read_through(f), 0);
+    assert_int_equal(read_through(f, 0), 0);
     log_fixture_free(f);
 }
 
@@ -164,12 +167,66 @@ static void journal_flips(void **state)
                 assert_int_equal(d.next, (hit + 1) * RECORDS);
             }
             assert_int_equal(store_log_end(f->logs[0]), BATCH_COUNT * RECORDS);
-            assert_int_equal(read_through(f), ((1u << BATCH_COUNT) - 1) & ~(1u << hit));
+            assert_int_equal(read_through(f, 0), ((1u << BATCH_COUNT) - 1) & ~(1u << hit));
             log_fixture_drain(f);
             log_fixture_close(f);
         }
         log_fixture_free(f);
     }
+}
+
+/* One group with batches of two logs, and another that vouches for it: a batch that is hit costs
+ * itself, and the log goes on behind it, also when it was the last one. */
+static void journal_batch_flips(void **state)
+{
+    struct log_fixture *f = log_fixture_new(3);
+    struct log_fixture_append *appends[2 * BATCH_COUNT];
+    uint32_t sizes[BATCH_COUNT];
+    enum err err;
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    for (unsigned i = 0; i < 2 * BATCH_COUNT; i++) {
+        struct log_fixture_batch batch = {.count = RECORDS, .size = 50, .seed = i / 2};
+        appends[i] = log_fixture_append(f, i % 2, &batch, &err);
+        buf_unref(log_fixture_batch(&batch, &sizes[i / 2]));
+    }
+    log_fixture_turns(f, 8);
+    for (unsigned i = 0; i < 2 * BATCH_COUNT; i++) {
+        assert_true(appends[i]->is_done && appends[i]->err == ERR_OK);
+        free(appends[i]);
+    }
+    (void)log_fixture_put(f, 2, &(struct log_fixture_batch){.count = 1, .size = 10});
+    log_fixture_close(f);
+    os_fake_crash(f->fake, 1, OS_FAKE_CRASH_KEEP_ALL);
+    struct os_fake_snapshot *snapshot = os_fake_snapshot_new(f->fake);
+    uint64_t at = JOURNAL_BLOCK_SIZE + JOURNAL_HEAD_SIZE;
+    for (unsigned hit = 0; hit < BATCH_COUNT; hit++) {
+        uint32_t entry = JOURNAL_ENTRY_HEAD_SIZE + LOG_HEAD_SIZE + sizes[hit];
+        /* all that the batch's own checksum covers, of the first log's, which come first */
+        uint32_t from = JOURNAL_ENTRY_HEAD_SIZE + LOG_HEAD_SIZE + BATCH_HEADER_SIZE;
+        for (uint32_t byte = from; byte < entry; byte += 13) {
+            os_fake_snapshot_restore(f->fake, snapshot);
+            assert_int_equal(
+                os_fake_flip(f->fake, "/data/journal/0000000000000001.jnl", at + byte, byte % 8),
+                0);
+            assert_int_equal(log_fixture_open(f), ERR_OK);
+            struct damage d = {.f = f};
+            store_damage_each(f->store, damage_found, &d);
+            assert_int_equal(d.count, 1);
+            assert_int_equal(d.first, hit * RECORDS);
+            assert_int_equal(d.next, (hit + 1) * RECORDS);
+            for (unsigned log = 0; log < 2; log++) {
+                assert_int_equal(store_log_end(f->logs[log]), BATCH_COUNT * RECORDS);
+                unsigned missing = log == 0 ? 1u << hit : 0;
+                assert_int_equal(read_through(f, log), ((1u << BATCH_COUNT) - 1) & ~missing);
+            }
+            struct log_fixture_batch batch = {.count = RECORDS, .size = 50, .seed = 99};
+            assert_int_equal(log_fixture_put(f, 0, &batch), BATCH_COUNT * RECORDS);
+            log_fixture_close(f);
+        }
+        at += entry;
+    }
+    os_fake_snapshot_free(snapshot);
+    log_fixture_free(f);
 }
 
 int main(void)
@@ -179,6 +236,7 @@ int main(void)
         cmocka_unit_test(short_file),
         cmocka_unit_test(gone_file),
         cmocka_unit_test(journal_flips),
+        cmocka_unit_test(journal_batch_flips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

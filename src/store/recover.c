@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Nothing but the catalogue and the journals is read. Entries follow each log's LSN; one that is
-// missing is damage: its offsets are reported and those behind it are kept. Bytes stay in the
+// missing is damage: its offsets are reported and those behind it are kept. Of a damaged group all
+// that is good by itself counts, and a batch that is not costs itself. Bytes stay in the
 // journal's pieces until the log wakes (log_wake.c).
 #include <stdlib.h>
 
@@ -192,9 +193,64 @@ static enum err take(struct store_log *log, const struct journal_found *found,
     return ERR_OK;
 }
 
+/* A damaged entry that says of itself what only the next batch of this log would say. */
+static bool is_expected(const struct store_log *log, const struct journal_found *found,
+                        const struct log_head *head, const struct batch_header *header)
+{
+    const struct log_place *place = &log->place;
+    bool goes_on = head->segment_base == place->segment_base && head->position == place->size &&
+                   head->first_ms == place->first_ms;
+    bool begins = head->segment_base == head->base_offset && head->position == 0 &&
+                  head->first_ms == header->max_timestamp_ms;
+    return found->type == JOURNAL_APPEND && head->batch_count == 1 && (goes_on || begins) &&
+           head->base_offset == log->committed && header->base_offset == head->base_offset &&
+           header->size == head->size && batch_last_offset(header) + 1 == head->next_offset;
+}
+
+/* The group is damaged, and so is this entry, somewhere. A batch keeps its place, so that those
+ * behind it keep theirs; when it is good by itself, all of it is. The block in front of it is not
+ * believed, and is carried again. */
+static enum err found_damaged(struct store *store, const struct journal_found *found)
+{
+    struct store_log *log = map_get(&store->found, slice_make(&found->key, sizeof(found->key)));
+    struct log_head head;
+    struct batch_header header;
+    if (!log || found->lsn != log->lsn_committed + 1 || !log_head_get(found->body, &head) ||
+        found->body.size - LOG_HEAD_SIZE != (size_t)head.carry_size + head.size)
+        return ERR_OK;
+    size_t before = LOG_HEAD_SIZE + (size_t)head.carry_size;
+    struct slice batch = slice_make(found->body.data + before, head.size);
+    if (batch_header_read(batch, &header) != ERR_OK || !is_expected(log, found, &head, &header))
+        return ERR_OK;
+    struct log_restore restore = {.segment_base = head.segment_base,
+                                  .position = head.position,
+                                  .size = head.size,
+                                  .piece = found->piece,
+                                  .piece_offset = found->body_offset + before};
+    log_decode(log);
+    enum err err = segment_place(log);
+    if (err == ERR_OK)
+        err = restore_add(log, &restore);
+    if (err == ERR_OK && batch_check(batch, &header) == ERR_OK)
+        err = batch_known(log, &header, batch);
+    else if (err == ERR_OK)
+        store_damage_add(store, NULL, &log->key, head.base_offset, head.next_offset);
+    if (err == ERR_OK)
+        err = place_set(log, &head, head.position + head.size);
+    if (err == ERR_OK)
+        err = log_piece_add(log, found->piece, found->lsn);
+    log->committed = head.next_offset;
+    log->lsn_committed = found->lsn;
+    if (err == ERR_OK && log->transactions)
+        transactions_commit(log->transactions, log->committed);
+    return err;
+}
+
 static enum err found_entry(void *arg, const struct journal_found *found)
 {
     struct store *store = arg;
+    if (found->is_damaged)
+        return found_damaged(store, found);
     struct store_log *log;
     enum err err = log_of(store, &found->key, &log);
     if (err != ERR_OK)
