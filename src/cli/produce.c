@@ -47,7 +47,8 @@ struct producing {
     int64_t done;
     int64_t failed;
     enum cli_exit result;
-    const char *trouble; /* of the first that failed */
+    rd_kafka_resp_err_t err; /* of the first that failed */
+    const char *trouble;
     struct cli_client_trouble unreachable;
 };
 
@@ -84,6 +85,7 @@ static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, voi
     bool timed_out = message->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && p->unreachable.err;
     p->trouble =
         timed_out ? p->unreachable.words : cli_words(p->cli, "%s", rd_kafka_err2str(message->err));
+    p->err = message->err;
     p->result = cli_client_exit(timed_out ? p->unreachable.err : message->err);
 }
 
@@ -307,10 +309,11 @@ static enum cli_exit say_result(struct producing *p)
 {
     struct cli *cli = p->cli;
     if (p->failed > 0) {
-        const char *fix =
-            p->result == CLI_NOT_FOUND
-                ? cli_words(cli, "leat topic create %s makes the topic", cli->arguments[0])
-                : NULL;
+        const char *fix = NULL;
+        if (p->result == CLI_NOT_FOUND)
+            fix = cli_words(cli, "leat topic create %s makes the topic", cli->arguments[0]);
+        else if (p->err == RD_KAFKA_RESP_ERR_INVALID_RECORD)
+            fix = "a compacted topic takes no record without a key: -k KEY, or -f '%k:%v\\n'";
         enum cli_exit result = p->done > 0 ? CLI_PARTIAL : p->result;
         return cli_fail(cli, result, fix, "%" PRId64 " of %" PRId64 " records were not written: %s",
                         p->failed, p->failed + p->done, p->trouble);

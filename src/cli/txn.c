@@ -70,13 +70,17 @@ static void add_state(struct cli *cli, struct cli_doc *record,
                       const struct kafka_describe_transactions_response_state *state)
 {
     int64_t start = state->transaction_start_time_ms;
-    bool open = start >= 0;
+    bool began = start >= 0; /* the last one: it may have ended */
+    bool open = began;
+    static const char *const ended[] = {"Empty", "CompleteCommit", "CompleteAbort", "Dead"};
+    for (size_t i = 0; i < COUNT_OF(ended); i++)
+        open = open && !slice_equal_text(state->transaction_state, ended[i]);
     cli_doc_add_text(cli, record, "transactional_id", state->transactional_id);
     cli_doc_add_text(cli, record, "state", state->transaction_state);
     cli_doc_add(cli, record, "producer_id", CLI_DOC_NUMBER, state->producer_id);
     cli_doc_add(cli, record, "producer_epoch", CLI_DOC_NUMBER, state->producer_epoch);
     cli_doc_add(cli, record, "timeout_ms", CLI_DOC_DURATION, state->transaction_timeout_ms);
-    cli_doc_add(cli, record, "started_ms", open ? CLI_DOC_TIME : CLI_DOC_NULL, start);
+    cli_doc_add(cli, record, "started_ms", began ? CLI_DOC_TIME : CLI_DOC_NULL, start);
     cli_doc_add(cli, record, "open_for_ms", open ? CLI_DOC_DURATION : CLI_DOC_NULL,
                 MAX(cli_now_ms() - start, 0));
     struct cli_doc *list = cli_doc_add_list(cli, record, "partitions");

@@ -86,6 +86,9 @@ class TopicsTest(command.CommandCase):
                          {"retention.ms": "604800000", "max.message.bytes": "2097152"})
         done = self.leat_both("topic", "config", name, "retenton.ms=1d", code=command.USAGE)
         self.assertIn("did you mean retention.ms?", done.err)
+        self.leat("topic", "create", "keyed", "-c", "cleanup.policy=compact")
+        done = self.leat_both("produce", "keyed", "no key", code=command.FAILED)
+        self.assertIn("-k KEY", done.err)
         self.leat("config", "set", "broker", "default", "log.retention.ms=3d")
         rows = {row["setting"]: row["value"] for row in self.leat_json("config", "show", "broker")}
         self.assertEqual(rows["log.retention.ms"], "259200000")

@@ -43,6 +43,8 @@ class TransactionsTest(command.CommandCase):
         self.assertIn("a", self.leat("consume", name, "-e", "--uncommitted").split())
         rows = {row["transactional_id"]: row["state"] for row in self.leat_json("txn", "list")}
         self.assertIn(rows["writer"], ("CompleteAbort", "CompleteCommit", "Empty"))
+        (ended,) = self.leat_json("txn", "describe", "writer")
+        self.assertIsNone(ended["open_for_ms"])
         self.leat("txn", "describe", "nobody", code=command.NOT_FOUND)
         self.leat("txn", "list", "--state", "sleeping", code=command.USAGE)
 
@@ -57,6 +59,7 @@ class TransactionsTest(command.CommandCase):
                   if row["transactional_id"] == "payer"]
         (described,) = self.leat_json("txn", "describe", "payer")
         self.assertEqual(described["partitions"], [{"topic": name, "partition": 0}])
+        self.assertGreaterEqual(described["open_for_ms"], 0)
         open_since = [one["open_since"] for one in self.leat_json("txn", "producers", name)
                       if one["producer_id"] == row["producer_id"]]
         self.assertEqual(open_since, [1])
