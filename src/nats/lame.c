@@ -6,6 +6,7 @@
 
 #define NS_PER_MS 1000000ull
 #define TICK_MS   10u
+#define GAP_MS    1000u /* between two connections at most, as in nats-server */
 
 /* Core 0 keeps the time; every tick each core is told how many of its connections to close. */
 struct nats_lame {
@@ -86,7 +87,7 @@ static void lame_tick(struct core *core, struct core_timer *timer)
         return;
     }
     if (lame->ends_ns == 0 && now_ns - lame->begun_ns >= config->lame_duck_grace_ms * NS_PER_MS)
-        lame->ends_ns = now_ns + config->lame_duck_ms * NS_PER_MS;
+        lame->ends_ns = now_ns + MIN((uint64_t)config->lame_duck_ms, all * GAP_MS) * NS_PER_MS;
     if (lame->ends_ns != 0) {
         uint64_t left_ms = lame->ends_ns > now_ns ? (lame->ends_ns - now_ns) / NS_PER_MS : 0;
         uint64_t ticks = left_ms / TICK_MS + 1;

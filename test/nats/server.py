@@ -176,6 +176,15 @@ class NatsServer(unittest.TestCase):
             client.until_closed()
         self.assertEqual(program.wait(), 0)
 
+    def test_few_are_sent_away_soon(self):
+        program = self.start(
+            config='lame_duck_duration: "1h", lame_duck_grace_period: "100ms"')
+        with program.client() as client:
+            client.flush()
+            program.signal(signal.SIGUSR2)
+            client.until_closed()
+        self.assertEqual(program.wait(), 0)
+
     def test_a_log_file_is_opened_again(self):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="leat-test-"))
         self.addCleanup(shutil.rmtree, folder)
