@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/endian.h"
+#include "kafka/endpoint.h"
 #include "kafka/handlers.h"
 #include "kafka/quota.h"
 #include "kafka/share.h"
@@ -224,8 +225,10 @@ static enum kafka_taken kafka_conn_take(struct kafka_conn *conn, struct buf_rang
     struct wire_kafka_frame frame;
     enum err err = wire_kafka_frame_parse(buf_range_slice(range), &frame);
     if (err) {
+        char peer[KAFKA_ENDPOINT_PEER_SIZE];
+        kafka_endpoint_of_peer(conn->conn, peer);
         log_info(core_logger(conn_core(conn->conn)), "kafka",
-                 "connection closed: malformed request header: %s", err_text(err));
+                 "connection closed: malformed request header: %s peer=%s", err_text(err), peer);
         metric_add(&kafka_core(conn_core(conn->conn))->rejected, 1);
         return KAFKA_BROKEN;
     }
@@ -257,10 +260,12 @@ static struct conn_taken kafka_conn_input(struct conn *conn, struct buf_range ra
         const uint8_t *bytes = range.buf->data + range.offset + at;
         int32_t size = (int32_t)be32_get(bytes);
         if (size < KAFKA_FRAME_SIZE_MIN || size > size_max) {
+            char peer[KAFKA_ENDPOINT_PEER_SIZE];
+            kafka_endpoint_of_peer(conn, peer);
             log_info(core_logger(conn_core(conn)), "kafka",
                      "connection closed: request of %d bytes is outside 8..%d "
-                     "(socket.request.max.bytes)",
-                     size, size_max);
+                     "(socket.request.max.bytes) peer=%s",
+                     size, size_max, peer);
             metric_add(&kafka_core(conn_core(conn))->rejected, 1);
             kafka_conn_close(state);
             break;

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 
 #include "kafka/conn.h"
 #include "kafka/state.h"
@@ -40,4 +41,24 @@ bool kafka_endpoint_of(struct kafka_request *request, struct kafka_endpoint *out
     if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
         return text_of(request, AF_INET, &v6->sin6_addr.s6_addr[12], &out->host);
     return text_of(request, AF_INET6, &v6->sin6_addr, &out->host);
+}
+
+void kafka_endpoint_of_peer(const struct conn *conn, char out[KAFKA_ENDPOINT_PEER_SIZE])
+{
+    const struct sockaddr_storage *peer = conn_peer_address(conn);
+    char host[INET6_ADDRSTRLEN] = "";
+    if (peer->ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)peer;
+        (void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
+        (void)snprintf(out, KAFKA_ENDPOINT_PEER_SIZE, "%s:%u", host, ntohs(v4->sin_port));
+        return;
+    }
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)peer;
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+        (void)inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], host, sizeof(host));
+        (void)snprintf(out, KAFKA_ENDPOINT_PEER_SIZE, "%s:%u", host, ntohs(v6->sin6_port));
+        return;
+    }
+    (void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
+    (void)snprintf(out, KAFKA_ENDPOINT_PEER_SIZE, "[%s]:%u", host, ntohs(v6->sin6_port));
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "kafka/conn.h"
+#include "kafka/endpoint.h"
 #include "kafka/quota.h"
 #include "kafka/state.h"
 
@@ -250,10 +251,13 @@ void kafka_request_answer_none(struct kafka_request *request)
 
 void kafka_request_reject(struct kafka_request *request, enum err err, const char *why)
 {
+    char peer[KAFKA_ENDPOINT_PEER_SIZE] = "gone";
+    if (request->conn)
+        kafka_endpoint_of_peer(kafka_conn_conn(request->conn), peer);
     log_info(core_logger(request->core), "kafka",
-             "connection closed: %s: %s api=%s version=%d client=%.*s", why, err_text(err),
-             request->frame.api ? request->frame.api->name : "unknown",
-             request->frame.header.request_api_version,
+             "connection closed: %s: %s api=%s key=%d version=%d peer=%s client=%.*s", why,
+             err_text(err), request->frame.api ? request->frame.api->name : "unknown",
+             request->frame.header.request_api_key, request->frame.header.request_api_version, peer,
              (int)MIN(request->frame.header.client_id.size, (size_t)64),
              request->frame.header.client_id.data
                  ? (const char *)request->frame.header.client_id.data

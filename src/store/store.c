@@ -319,8 +319,10 @@ static enum err store_fill(struct store *store, struct diag *diag)
         return err;
     }
     core_timer_set(store->cores[0].core, &store->space_timer, 0);
-    log_info(store->logger, "store", "open dir=%s entries=%llu damaged=%llu", store->dir,
-             (unsigned long long)replay.entry_count, (unsigned long long)replay.damage_count);
+    /* Quiet when all is well: the first line that a start prints says where the server listens. */
+    enum log_level level = replay.damage_count > 0 ? LOG_WARN : LOG_DEBUG;
+    LOG_AT(store->logger, level, "store", "open dir=%s entries=%llu damaged=%llu", store->dir,
+           (unsigned long long)replay.entry_count, (unsigned long long)replay.damage_count);
     return ERR_OK;
 }
 

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import statistics
+import struct
 import tempfile
 import threading
 import time
@@ -50,6 +51,31 @@ class ProgramTest(case.ServerCase):
     def test_says_where_it_listens(self):
         self.assertIn(self.server.address, self.server.ready_line)
         self.assertIn(str(self.server.data), self.server.ready_line)
+
+    def test_says_so_first(self):
+        server = self.fresh()
+        for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
+            server.lines.clear()
+            server.start()
+            self.assertEqual(server.lines[0].strip(), server.ready_line)
+            with raw.Client(server.port) as client:
+                client.create_topic(f"said-{server.process.pid}", 1)
+            server.stop(number)
+
+    def test_says_who_was_sent_away(self):
+        server = self.fresh()
+        server.start()
+        for sent, words in ((raw.frame(999, 3, 1, b""), "key=999 version=3"),
+                            (raw.frame(raw.METADATA, 1, 1, struct.pack(">i", 7)), "api=Metadata"),
+                            (struct.pack(">i", -1), "request of -1 bytes")):
+            with socket.create_connection(("127.0.0.1", server.port)) as peer:
+                peer.settimeout(20)
+                address = "peer=%s:%d" % peer.getsockname()
+                peer.sendall(sent)
+                self.assertEqual(peer.recv(1), b"")
+            line = case.eventually(
+                lambda at=address: next((s for s in server.lines if at in s), None), 20)
+            self.assertIn(words, line)
 
     def test_idles_small_and_quiet(self):
         server = self.fresh(memory=None)
