@@ -126,6 +126,7 @@ void broker_share_starts(struct core *core, struct share_start_call *describe)
 /* --- what is changed: first the state of partitions, then the group's records --- */
 
 struct share_change {
+    struct list node; /* in shares.erasing, or alone */
     struct core *core;
     struct broker_call *call;
     struct slice group_id; /* of the call */
@@ -152,6 +153,7 @@ static struct share_change *change_new(struct core *core, struct broker_call *ca
         broker_call_finish(core, call, ERR_NO_MEMORY);
         return NULL;
     }
+    list_init(&change->node);
     change->size = size;
     change->core = core;
     change->call = call;
@@ -166,6 +168,7 @@ static void change_step(struct share_change *change, enum err err)
         change->err = err;
     if (--change->pending > 0)
         return;
+    list_remove(&change->node);
     if (change->err)
         broker_call_finish(change->core, change->call, change->err);
     else
@@ -173,6 +176,17 @@ static void change_step(struct share_change *change, enum err err)
     budget_release(broker_of(change->core)->shares->budget, change->size);
     free(change->topics.ids);
     free(change);
+}
+
+bool broker_share_admin_is_erasing(struct core *core, struct slice group_id)
+{
+    const struct shares *shares = broker_of(core)->shares;
+    if (!shares)
+        return false;
+    list_for_each (node, &shares->erasing)
+        if (slice_equal(LIST_ENTRY(node, struct share_change, node)->group_id, group_id))
+            return true;
+    return false;
 }
 
 static void change_written(struct share_wait *wait, enum err err)
@@ -303,6 +317,7 @@ static void forget_then(struct share_change *change)
 /* The cursors whose state goes: of the change's topics, or all. */
 static void erase(struct share_change *change, struct share_group *group)
 {
+    list_push_back(&broker_of(change->core)->shares->erasing, &change->node);
     if (!group)
         return;
     list_for_each (node, &group->cursors) {

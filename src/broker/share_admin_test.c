@@ -45,10 +45,108 @@ static void a_start_nowhere_makes_no_group(void **state)
     fixture_free(f);
 }
 
+/* --- who joins while a group forgets --- */
+
+struct meeting {
+    struct share_start_call set;
+    struct share_start part;
+    struct share_forget forget;
+    struct share_forget_topic topic;
+    struct share_beat beat;
+    sem_t over;
+};
+
+static void meeting_set(struct broker_call *call)
+{
+    sem_post(&CONTAINER_OF(call, struct meeting, set.call)->over);
+}
+
+static void meeting_forgot(struct broker_call *call)
+{
+    sem_post(&CONTAINER_OF(call, struct meeting, forget.call)->over);
+}
+
+static void meeting_beat(struct broker_call *call)
+{
+    sem_post(&CONTAINER_OF(call, struct meeting, beat.call)->over);
+}
+
+static void meeting_set_fn(struct core *core, void *arg)
+{
+    struct meeting *m = arg;
+    m->part = (struct share_start){.topic_id = broker_topic_find(core, SLICE_LITERAL("orders"))->id,
+                                   .start = 0};
+    m->topic.id = m->part.topic_id;
+    m->set = (struct share_start_call){.call.done = meeting_set,
+                                       .group_id = SLICE_LITERAL("g"),
+                                       .parts = &m->part,
+                                       .part_count = 1};
+    broker_share_starts_set(core, &m->set);
+}
+
+static void meeting_join_fn(struct core *core, void *arg)
+{
+    static const struct slice topics[] = {SLICE_LITERAL("orders")};
+    struct meeting *m = arg;
+    m->beat = (struct share_beat){.call.done = meeting_beat,
+                                  .group_id = SLICE_LITERAL("g"),
+                                  .member_id = SLICE_LITERAL("m"),
+                                  .client_id = SLICE_LITERAL("c"),
+                                  .client_host = SLICE_LITERAL("/127.0.0.1"),
+                                  .has_topics = true,
+                                  .topics = topics,
+                                  .topic_count = 1};
+    arena_init(&m->beat.arena, 1 << 20);
+    broker_share_beat(core, &m->beat);
+}
+
+static void meeting_fn(struct core *core, void *arg)
+{
+    struct meeting *m = arg;
+    m->forget = (struct share_forget){.call.done = meeting_forgot,
+                                      .group_id = SLICE_LITERAL("g"),
+                                      .topics = &m->topic,
+                                      .topic_count = 1};
+    broker_share_forget(core, &m->forget);
+    meeting_join_fn(core, m);
+}
+
+static void meeting_wait(struct meeting *m, unsigned count)
+{
+    for (; count > 0; count--)
+        while (sem_wait(&m->over) != 0) {
+        }
+}
+
+/* Else its state would be gone, and the answer an error. */
+static void nobody_joins_while_a_group_forgets(void **state)
+{
+    struct fixture *f = fixture_new(1);
+    struct meeting m;
+    sem_init(&m.over, 0, 0);
+    assert_int_equal(fixture_create(f, 0, "orders", 1), ERR_OK);
+    fixture_on(f, 0, meeting_set_fn, &m);
+    meeting_wait(&m, 1);
+    assert_int_equal(m.set.call.err, ERR_OK);
+    fixture_on(f, 0, meeting_fn, &m);
+    meeting_wait(&m, 2);
+    arena_deinit(&m.beat.arena);
+    assert_int_equal(m.forget.call.err, ERR_OK);
+    assert_true(m.topic.was_there);
+    assert_int_equal(m.beat.call.err, ERR_LOADING);
+    fixture_on(f, 0, meeting_join_fn, &m);
+    meeting_wait(&m, 1);
+    arena_deinit(&m.beat.arena);
+    assert_int_equal(m.beat.call.err, ERR_OK);
+    sem_destroy(&m.over);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_start_nowhere_makes_no_group),
+        cmocka_unit_test(nobody_joins_while_a_group_forgets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,7 @@ struct shares *broker_share_coordinator(struct core *core)
     list_init(&shares->groups);
     list_init(&shares->parked);
     list_init(&shares->calls);
+    list_init(&shares->erasing);
     core_timer_init(&shares->sweep, sweep_timer);
     broker->shares = shares;
     return shares;

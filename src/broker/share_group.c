@@ -46,6 +46,10 @@ static void beat_serve(struct core *core, struct broker_call *call)
     bool joins = beat->member_epoch == 0;
     if (broker_group_coordinator_enter(core, call, beat->group_id, joins, &partition) == GROUP_WAIT)
         return;
+    if (joins && broker_share_admin_is_erasing(core, beat->group_id)) {
+        broker_call_finish(core, call, ERR_LOADING);
+        return;
+    }
     struct group_entry *entry = broker_share_coordinator_entry(core, beat->group_id);
     if (!entry && !joins) {
         broker_share_coordinator_tell(call, beat->member_epoch > 0 ? "Share group" : "Group",

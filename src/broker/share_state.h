@@ -102,8 +102,13 @@ struct shares {
     struct core_timer sweep; /* topics have gone */
     struct list parked;      /* of broker_call.node */
     size_t parked_count;
-    struct list calls; /* of share_call.node: those that wait for records */
+    struct list calls;   /* of share_call.node: those that wait for records */
+    struct list erasing; /* of changes that make a group forget: nobody joins it meanwhile */
 };
+
+/* --- share_admin.c --- */
+/* What the group knows is being forgotten, which is begun only while it has no members. */
+bool broker_share_admin_is_erasing(struct core *core, struct slice group_id);
 
 /* --- share_coordinator.c --- */
 /* On core 0; NULL: out of memory. */
