@@ -120,18 +120,34 @@ static void offer_list(const char *list, struct cli *cli, const char *start)
     }
 }
 
-static void offer_argument(struct cli *cli, const struct cli_command *command, const char *start)
+/* Behind config's verb: what kind, then which one of it. */
+static void offer_resource(struct cli *cli, char **given, size_t count, const char *start)
 {
-    if (strstr(command->arguments, "TOPIC") && strncmp(command->arguments, "GROUP", 5) != 0)
+    if (count == 0)
+        offer_list("topic broker group", cli, start);
+    else if (count == 1 && strcmp(given[0], "topic") == 0)
         offer_topics(cli, start);
-    if (strncmp(command->arguments, "GROUP", 5) == 0)
+    else if (count == 1 && strcmp(given[0], "group") == 0)
+        offer_groups(cli, start);
+    else if (count == 1 && strcmp(given[0], "broker") == 0)
+        offer_list("default", cli, start);
+}
+
+/* given: the words between the command and the one that begins with start. */
+static void offer_argument(struct cli *cli, const struct cli_command *command, char **given,
+                           size_t count)
+{
+    const char *start = given[count];
+    bool is_of_groups = strncmp(command->arguments, "GROUP", 5) == 0;
+    bool has_topics = strstr(command->arguments, "TOPIC") != NULL;
+    if (has_topics && (!is_of_groups || count > 0))
+        offer_topics(cli, start);
+    else if (is_of_groups)
         offer_groups(cli, start);
     if (strncmp(command->arguments, "SHELL", 5) == 0)
         offer_list("bash zsh fish", cli, start);
-    if (strncmp(command->arguments, "KIND", 4) == 0) {
-        offer_list("topic broker", cli, start);
-        offer_topics(cli, start);
-    }
+    if (strncmp(command->arguments, "KIND", 4) == 0)
+        offer_resource(cli, given, count, start);
 }
 
 /* The value of a flag that the word before names. */
@@ -204,9 +220,10 @@ enum cli_exit cli_completion_words(struct cli *cli, char **words, size_t count)
         is_noun ? cli_command_find(words[0], words[1]) : cli_command_find("", words[0]);
     if (!command || offer_value(cli, words[count - 2], start))
         return CLI_OK;
+    size_t first = is_noun ? 2 : 1;
     if (start[0] == '-')
         offer_flags(command, cli, start);
     else
-        offer_argument(cli, command, start);
+        offer_argument(cli, command, words + first, count - 1 - first);
     return CLI_OK;
 }
