@@ -94,6 +94,20 @@ void nats_conn_fail_subject(struct nats_conn *conn, const char *words, struct sl
     text_deinit(&text);
 }
 
+void nats_conn_fail_removed(struct nats_conn *conn, struct slice subject, struct slice sid)
+{
+    struct text text;
+    text_init(&text);
+    text_add_text(&text, "-ERR 'Permissions Violation for Subscription to ");
+    add_quoted(&text, subject);
+    text_add_text(&text, " (sid ");
+    add_quoted(&text, sid);
+    text_add_text(&text, ")'\r\n");
+    if (!text.failed)
+        (void)conn_write(conn->conn, text_slice(&text));
+    text_deinit(&text);
+}
+
 /* --- waiting ---------------------------------------------------------------------------------- */
 
 void nats_conn_wait(struct nats_conn *conn, enum nats_wait wait)

@@ -119,6 +119,8 @@ void nats_conn_fail(struct nats_conn *conn, enum nats_error error);
 /* -ERR 'words "subject" using queue "queue"more'; queue may be null. */
 void nats_conn_fail_subject(struct nats_conn *conn, const char *words, struct slice subject,
                             struct slice queue, const char *more);
+/* What a client is told of a subscription that a new configuration takes away. */
+void nats_conn_fail_removed(struct nats_conn *conn, struct slice subject, struct slice sid);
 /* Sends what is queued and closes. */
 void nats_conn_end(struct nats_conn *conn, enum nats_reason reason);
 /* Closes at once. */

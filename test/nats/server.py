@@ -145,7 +145,7 @@ class NatsServer(unittest.TestCase):
         self.assertEqual(clients["a"].flush(),
                          b"-ERR 'Permissions Violation for Publish to \"x\"'\r\n")
         self.assertEqual(clients["c"].flush(),
-                         b"-ERR 'Permissions Violation for Subscription to \"x\"'\r\n"
+                         b"-ERR 'Permissions Violation for Subscription to \"x\" (sid \"1\")'\r\n"
                          b"MSG y 2 0\r\n\r\n")
         clients["c"].send(b"PUB z 11\r\n")
         self.assertIn(b"Maximum Payload Violation", clients["c"].until_closed())
