@@ -249,6 +249,9 @@ static void test_what_is_not_there_is_refused_by_name(void **state)
     struct fixture *fixture = *state;
     assert_refused(fixture, "kafka {\n\tlog.cleaner.threads: 1\n}",
                    "leat.conf:2:2: Kafka's setting 'log.cleaner.threads' is not implemented");
+    assert_refused(fixture, "kafka {\n\tshare.coordinator.state.topic.replication.factor: 1\n}",
+                   "leat.conf:2:2: Kafka's setting "
+                   "'share.coordinator.state.topic.replication.factor' is not implemented");
     assert_refused(fixture, "kafka { nonsense: 1 }", "1:9: unknown field 'nonsense' in kafka");
     assert_refused(fixture, "jetstream {}", "1:1: nats-server's setting 'jetstream' is not");
     assert_refused(fixture, "\nnonsense: 1", "leat.conf:2:1: unknown field 'nonsense'");
