@@ -12,8 +12,8 @@ struct compact_input {
     int64_t base;
     int64_t offset_end; /* base of the next segment */
     uint32_t size;
-    bool is_wanted;  /* to be rewritten */
-    bool is_damaged; /* stays as it is */
+    bool is_wanted; /* to be rewritten */
+    bool is_left;   /* stays as it is: damaged, or its output would be too large */
 };
 
 struct compact_transactions {
@@ -42,7 +42,8 @@ NODISCARD enum err compact_transactions_marker(struct compact_transactions *self
 struct compact_judge {
     const struct compact_keys *keys; /* NULL: only holes and what is past its horizon goes */
     bool is_compact;
-    int64_t end; /* records at and behind it stay */
+    bool is_left; /* something was passed over: keys that it has may need their tombstones */
+    int64_t end;  /* records at and behind it stay */
     int64_t now_ms;
     int64_t horizon_ms; /* for tombstones that have none yet */
     struct holes holes; /* a copy */
@@ -77,6 +78,7 @@ struct compact_output {
     int64_t base;
     int64_t offset_end; /* of the last input */
     uint32_t index_interval;
+    uint32_t size_max;
     uint64_t written; /* bytes in the file; those in buffer follow */
     uint64_t synced;
     struct codec_output buffer;
@@ -89,7 +91,7 @@ struct compact_output {
 void compact_output_init(struct compact_output *output, struct os *os, const char *dir);
 /* Frees it; the file stays. */
 void compact_output_deinit(struct compact_output *output);
-/* All on a helper. Begins "<base>.cleaned". */
+/* All on a helper. Begins "<base>.cleaned". ERR_TOO_LARGE of those that add: beyond size_max. */
 NODISCARD enum err compact_output_open(struct compact_output *output, int64_t base);
 NODISCARD enum err compact_output_add(struct compact_output *output,
                                       const struct batch_header *header, struct slice batch);

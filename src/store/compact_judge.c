@@ -61,10 +61,10 @@ static bool stays(struct compact_judge *judge, const struct batch_header *header
         return false;
     if (record->value.data)
         return true;
-    if (header->attributes & BATCH_DELETE_HORIZON && header->base_timestamp_ms <= judge->now_ms)
-        return false;
-    judged->has_tombstone = true;
-    return true;
+    bool is_over =
+        header->attributes & BATCH_DELETE_HORIZON && header->base_timestamp_ms <= judge->now_ms;
+    judged->has_tombstone = judged->has_tombstone || !is_over;
+    return !is_over || judge->is_left;
 }
 
 static enum err bits_clear(struct compact_judge *judge, int32_t count)
@@ -157,6 +157,7 @@ static enum err judge_data(struct compact_judge *judge, const struct batch_heade
     enum err err = records_get(judge, header, batch, &records);
     if (err == ERR_NOT_FOUND) {
         judge->is_hole_left = judge->is_hole_left || is_holed;
+        judge->is_left = true;
         return ERR_OK;
     }
     if (err == ERR_OK)
@@ -174,6 +175,7 @@ static enum err judge_data(struct compact_judge *judge, const struct batch_heade
     *out = COMPACT_AS_IS;
     judge->horizon_min_ms = horizon_min_ms; /* no cleaning would get further */
     judge->is_hole_left = judge->is_hole_left || is_holed;
+    judge->is_left = true;
     return ERR_OK;
 }
 

@@ -17,7 +17,7 @@
 
 void compact_output_init(struct compact_output *output, struct os *os, const char *dir)
 {
-    *output = (struct compact_output){.os = os, .dir = dir};
+    *output = (struct compact_output){.os = os, .dir = dir, .size_max = LOG_SEGMENT_SIZE_MAX};
     codec_output_init(&output->buffer, SIZE_MAX);
     index_init(&output->index);
 }
@@ -81,7 +81,7 @@ static enum err file_sync(struct compact_output *output)
 static enum err batch_added(struct compact_output *output, const struct batch_header *header)
 {
     uint64_t end = output->written + output->buffer.size;
-    if (end > LOG_SEGMENT_SIZE_MAX)
+    if (end > output->size_max)
         return ERR_TOO_LARGE;
     enum err err = index_add(&output->index, output->base, (uint32_t)end - header->size, header,
                              output->index_interval);

@@ -97,7 +97,7 @@ static void map_end(struct compact_run *run)
 static enum err map_pass_damage(struct compact_run *run)
 {
     int64_t first = run->step.expected >= 0 ? run->step.expected : run->scope.base;
-    input_of(run)->is_damaged = true;
+    input_of(run)->is_left = true;
     enum err err = read_file_resync(&run->window, &run->scope, &run->step);
     struct batch_header header;
     if (err == ERR_NOT_FOUND) {
@@ -165,7 +165,7 @@ static enum err map_step(struct compact_run *run)
 
 static bool is_rewritten(const struct compact_run *run, const struct compact_input *input)
 {
-    return input->is_wanted && !input->is_damaged && input->base < run->end;
+    return input->is_wanted && !input->is_left && input->base < run->end;
 }
 
 /* May the input at hand go into the output as well? */
@@ -175,6 +175,28 @@ static bool joins(const struct compact_run *run)
     return run->at < run->input_count && is_rewritten(run, input) &&
            compact_output_size(&run->output) + input->size <= run->segment_size_bytes &&
            input->offset_end - 1 - run->output.base <= INT32_MAX;
+}
+
+/* This input stays as it is; those before it are rewritten without it. */
+static void rewrite_without(struct compact_run *run, uint32_t input)
+{
+    run->inputs[input].is_left = true;
+    run->judge.is_left = true;
+    run->judge.transactions.is_blind = true;
+    input_close(run);
+    compact_output_discard(&run->output);
+    run->at = run->group;
+}
+
+/* Batches may grow when they are built again. */
+static enum err rewrite_too_large(struct compact_run *run, uint32_t input)
+{
+    log_warn(run->log->store->logger, "store",
+             "compaction leaves a segment as it is, the new one would be too large "
+             "file=%s/%020lld.log",
+             run->dir, (long long)run->inputs[input].base);
+    rewrite_without(run, input);
+    return ERR_OK;
 }
 
 /* The inputs from group up to at have been read. */
@@ -188,6 +210,8 @@ static enum err output_end(struct compact_run *run)
     }
     uint64_t before = run->output.written;
     enum err err = compact_output_finish(&run->output);
+    if (err == ERR_TOO_LARGE)
+        return rewrite_too_large(run, run->at - 1);
     run->slice_bytes += run->output.written - before;
     if (err == ERR_OK)
         run->phase = COMPACT_SWAP;
@@ -201,16 +225,11 @@ static enum err rewrite_input_end(struct compact_run *run)
     return joins(run) ? ERR_OK : output_end(run);
 }
 
-/* The damaged one stays as it is; those before it are rewritten without it. */
 static void rewrite_damaged(struct compact_run *run)
 {
     int64_t first = run->step.expected >= 0 ? run->step.expected : run->scope.base;
     damage_note(run, first, input_of(run)->offset_end);
-    input_of(run)->is_damaged = true;
-    run->judge.transactions.is_blind = true;
-    input_close(run);
-    compact_output_discard(&run->output);
-    run->at = run->group;
+    rewrite_without(run, run->at);
 }
 
 static enum err rewrite_batch(struct compact_run *run, const struct batch_header *header,
@@ -247,7 +266,7 @@ static enum err rewrite_step(struct compact_run *run)
     }
     if (!run->file) {
         if (!run->output.file && !is_rewritten(run, input_of(run))) {
-            run->judge.transactions.is_blind = true;
+            run->judge.transactions.is_blind = run->judge.is_left = true;
             run->group = ++run->at;
             return ERR_OK;
         }
@@ -264,6 +283,8 @@ static enum err rewrite_step(struct compact_run *run)
         return rewrite_input_end(run);
     if (err == ERR_OK)
         err = rewrite_batch(run, &header, batch);
+    if (err == ERR_TOO_LARGE)
+        return rewrite_too_large(run, run->at);
     if (err != ERR_CORRUPT)
         return err;
     rewrite_damaged(run);

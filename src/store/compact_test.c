@@ -358,6 +358,48 @@ static void a_damaged_segment_stays_as_it_is(void **state)
     log_fixture_free(f);
 }
 
+/* Cleans with outputs of at most so many bytes. */
+static void clean_within(struct log_fixture *f, uint32_t size_max)
+{
+    checkpoint(f);
+    for (unsigned i = 0; i < 90; i++) {
+        os_fake_advance(f->fake, SECOND_NS / 12);
+        log_fixture_turns(f, 1);
+        if (f->logs[0]->compact) /* whose first turn reads keys */
+            f->logs[0]->compact->output.size_max = size_max;
+    }
+    assert_null(f->logs[0]->compact);
+}
+
+/* What would become too large stays; all else is cleaned, but a tombstone whose key it may have. */
+static void a_segment_that_would_grow_too_large_stays(void **state)
+{
+    struct log_fixture *f = compact_fixture();
+    struct found found[100];
+    for (unsigned i = 0; i < 7; i++) /* two segments, of which most stays */
+        put(f, 10 + i, 1);
+    put(f, 12, -1);
+    for (int i = 0; i < 30; i++)
+        put(f, (unsigned)i % 3, i);
+    uint64_t size = f->logs[0]->segments[0]->size;
+    assert_true(f->logs[0]->segments[1]->base == 5);
+    clean_within(f, 10000);
+    assert_int_equal(f->logs[0]->segments[0]->size, size);
+    assert_true(f->logs[0]->clean_end > 20);
+    assert_true(store_log_size(f->logs[0]) < 38 * 3000 / 2);
+    for (unsigned i = 0; i < 12; i++)
+        put(f, i % 3, 1);
+    turns(f, 70 * SECOND_NS);
+    clean_within(f, 10000);
+    assert_int_equal(f->logs[0]->clean_horizon_ms, -1);
+    unsigned count = read_all(f, 0, found, COUNT_OF(found));
+    int value = 0;
+    for (unsigned i = 0; i < count; i++)
+        value = found[i].key == 12 ? found[i].value : value;
+    assert_int_equal(value, -1);
+    log_fixture_free(f);
+}
+
 static void punched(void *arg, enum err err)
 {
     assert_int_equal(err, ERR_OK);
@@ -573,6 +615,7 @@ int main(void)
         cmocka_unit_test(the_ratio_and_the_greatest_lag_decide_when),
         cmocka_unit_test(a_reader_keeps_the_file_it_has),
         cmocka_unit_test(a_damaged_segment_stays_as_it_is),
+        cmocka_unit_test(a_segment_that_would_grow_too_large_stays),
         cmocka_unit_test(holes_become_physical),
         cmocka_unit_test(keys_beyond_the_memory_are_cleaned_later),
         cmocka_unit_test(times_are_found_among_what_stays),
