@@ -219,6 +219,8 @@ static void check_transactions(struct crash *c, unsigned log)
             is_there |= memcmp(&list[j], &expected[i], sizeof(*list)) == 0;
         ENSURE(c, is_there);
     }
+    if (list)
+        budget_release(self->transactions->budget, have * sizeof(*list));
     free(list);
 }
 

@@ -8,6 +8,7 @@ enum err store_log_read(struct store_log *log, struct store_read *read)
     read->chunk_count = 0;
     read->size = 0;
     read->aborted = NULL;
+    read->aborted_budget = NULL;
     read->aborted_count = 0;
     read->offset_next = read->offset;
     read->private = NULL;

@@ -165,6 +165,36 @@ static void move(struct log_fixture *f)
     store_log_attach(f->logs[0], f->core);
 }
 
+/* The list of a read is charged while it is held; without budget nothing is read, and later it is.
+ */
+static void the_list_of_a_read_is_charged(void **state)
+{
+    struct log_fixture *f = opened();
+    for (int i = 0; i < 5; i++) {
+        put(f, 1 + i, 0);
+        mark(f, 1 + i, FIXTURE_ABORT);
+    }
+    struct store_read read = {.want_aborted = true,
+                              .offset_limit = store_log_stable(f->logs[0]),
+                              .size_max = 1 << 20,
+                              .want_one = true};
+    size_t before = budget_used(&f->budget);
+    assert_int_equal(store_log_read(f->logs[0], &read), ERR_OK);
+    assert_int_equal(read.aborted_count, 5);
+    assert_int_equal(budget_used(&f->budget) - before, 5 * sizeof(*read.aborted));
+    store_read_release(&read);
+    assert_int_equal(budget_used(&f->budget), before);
+    size_t rest = (64u << 20) - before - 4 * sizeof(*read.aborted);
+    assert_true(budget_charge(&f->budget, rest));
+    assert_int_equal(store_log_read(f->logs[0], &read), ERR_BUSY);
+    assert_true(read.size == 0 && read.chunk_count == 0 && !read.aborted);
+    budget_release(&f->budget, rest);
+    assert_int_equal(store_log_read(f->logs[0], &read), ERR_OK);
+    assert_int_equal(read.aborted_count, 5);
+    store_read_release(&read);
+    log_fixture_free(f);
+}
+
 /* In memory, from files after a restart with and without a checkpoint, and after a move. */
 static void readers_hear_what_was_aborted(void **state)
 {
@@ -325,6 +355,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_what_is_verified_begins_a_transaction),
         cmocka_unit_test(markers_are_fenced),
+        cmocka_unit_test(the_list_of_a_read_is_charged),
         cmocka_unit_test(readers_hear_what_was_aborted),
         cmocka_unit_test(the_start_may_pass_an_open_transaction),
         cmocka_unit_test(relaxed_durability_moves_the_stable_offset_at_once),

@@ -58,6 +58,8 @@ void store_read_release(struct store_read *read)
             file->close(file);
     }
     free(read->chunks);
+    if (read->aborted && read->aborted_budget)
+        budget_release(read->aborted_budget, read->aborted_count * sizeof(*read->aborted));
     free(read->aborted);
     read->chunks = NULL;
     read->chunk_count = 0;

@@ -9,6 +9,7 @@ enum err read_aborted_add(struct store_log *log, struct store_read *read)
     struct transactions_span span = {read->offset, read->offset_next, log_durable(log)};
     enum err err =
         transactions_aborted(log->transactions, &span, &read->aborted, &read->aborted_count);
+    read->aborted_budget = log->transactions->budget;
     if (err == ERR_OK)
         return ERR_OK;
     store_read_release(read);

@@ -181,6 +181,7 @@ struct store_read {
     /* the store's */
     struct list node;
     void *private;
+    struct budget *aborted_budget; /* what the list takes is charged to it */
 };
 /* ERR_OK: filled. ERR_AGAIN: from disk or to be verified, done comes later. ERR_OUT_OF_RANGE. An
  * empty answer (size 0) is OK. ERR_CORRUPT with offset_next = first good offset behind the damage.

@@ -332,9 +332,15 @@ enum err transactions_aborted(const struct transactions *transactions,
     uint32_t count = transactions ? aborted_collect(transactions, span, NULL) : 0;
     struct store_aborted *entries = NULL;
     if (count > 0) {
-        entries = malloc(count * sizeof(*entries));
-        if (!entries)
+        size_t size = count * sizeof(*entries);
+        if (transactions->budget && !budget_charge(transactions->budget, size))
+            return ERR_BUSY;
+        entries = malloc(size);
+        if (!entries) {
+            if (transactions->budget)
+                budget_release(transactions->budget, size);
             return ERR_NO_MEMORY;
+        }
         (void)aborted_collect(transactions, span, entries);
         qsort(entries, count, sizeof(*entries), by_first_offset);
     }

@@ -90,7 +90,8 @@ struct transactions_span {
     int64_t durable;
 };
 /* Aborted transactions with records in the span, by first offset: an array of the caller (NULL when
- * none). ERR_NO_MEMORY. */
+ * none), whose bytes are charged to the budget and released by the caller. ERR_NO_MEMORY; ERR_BUSY:
+ * the budget is used up. */
 NODISCARD enum err transactions_aborted(const struct transactions *transactions,
                                         const struct transactions_span *span,
                                         struct store_aborted **out, uint32_t *out_count);

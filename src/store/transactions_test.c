@@ -316,6 +316,7 @@ static void check_aborted(struct model *m, int64_t from, int64_t to)
         assert_true(list[j].first_offset > before);
         before = list[j].first_offset;
     }
+    budget_release(&m->budget, count * sizeof(*list));
     free(list);
 }
 
