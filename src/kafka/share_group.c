@@ -114,6 +114,7 @@ struct share_describe_state {
     struct kafka_share_group_describe_response response;
     struct share_describe_part *parts;
     size_t part_count;
+    size_t next; /* to be asked for */
     size_t pending;
 };
 
@@ -179,6 +180,23 @@ static enum err describe_members(struct share_describe_part *part)
     return err;
 }
 
+/* Nobody knows before how much there is to tell: it is charged when it is there, and the answer
+ * that it is encoded to with it. */
+static enum err describe_charge(struct share_describe_part *part)
+{
+    if (kafka_request_charge(part->request, 2 * part->describe.arena.size_total))
+        return ERR_OK;
+    arena_deinit(&part->describe.arena);
+    return ERR_NO_MEMORY;
+}
+
+static void describe_next(struct kafka_request *request)
+{
+    struct share_describe_state *state = request->state;
+    if (state->next < state->part_count)
+        broker_share_describe(request->core, &state->parts[state->next++].describe);
+}
+
 static void describe_done(struct broker_call *call)
 {
     struct share_describe_part *part =
@@ -186,6 +204,8 @@ static void describe_done(struct broker_call *call)
     struct share_describe_state *state = part->request->state;
     struct kafka_share_group_describe_response_group *out = part->out;
     enum err err = call->err ? call->err : describe_members(part);
+    if (!err)
+        err = describe_charge(part);
     out->error_code = kafka_group_error(err);
     if (err) {
         out->members_count = 0;
@@ -198,6 +218,7 @@ static void describe_done(struct broker_call *call)
         if (state->asked.include_authorized_operations)
             out->authorized_operations = KAFKA_OPERATIONS_GROUP;
     }
+    describe_next(part->request);
     if (--state->pending == 0)
         kafka_request_answer(part->request, share_group_describe, &state->response);
 }
@@ -233,6 +254,6 @@ void kafka_share_group_describe_handle(struct kafka_request *request)
     }
     if (count == 0)
         kafka_request_answer(request, share_group_describe, response);
-    for (size_t i = 0; i < count; i++)
-        broker_share_describe(request->core, &state->parts[i].describe);
+    for (size_t i = 0; i < KAFKA_DESCRIBE_AT_ONCE && i < count; i++)
+        describe_next(request);
 }

@@ -11,12 +11,14 @@ import socket
 import struct
 import time
 import unittest
+import uuid
 
 from lib import batch
 from lib import case
 from lib import flex
 from lib import imagine
 from lib import raw
+from lib import share
 
 MIB = 1 << 20
 MEMORY_MIB = 128
@@ -25,7 +27,7 @@ LATENCY_WORST_S = 1.0 * case.SLOWER
 IDLE_COUNT = 5000
 DEADLINE_S = 60 * case.SLOWER
 LIST_TRANSACTIONS = 66
-SHARE_FETCH = 78
+SHARE_DESCRIBE, SHARE_FETCH = 77, 78
 INVALID_PATTERN = 128
 IMAGINED_ROUNDS = int(os.environ.get("LEAT_ROUNDS", "6"))
 SEED = int(os.environ.get("LEAT_SEED", "7"))
@@ -236,6 +238,12 @@ class GarbageTest(case.ServerCase):
             body = flex.array([flex.string(group)] * 2000) + b"\0" + flex.TAGS
             with contextlib.suppress(ConnectionError, raw.Closed):
                 client.ask(flex.DESCRIBE, 1, body)
+        member = share.Member(self, group + "-share", "m", uuid.UUID(int=0))
+        self.assertEqual(member.heartbeat(0, names)["code"], 0)
+        with flex.Client(self.server.port, timeout_s=DEADLINE_S) as client:
+            body = flex.array([flex.string(group + "-share")] * 2000) + b"\0" + flex.TAGS
+            with contextlib.suppress(ConnectionError, raw.Closed):
+                client.ask(SHARE_DESCRIBE, 1, body)
         wide = self.make_topic(200)
         offsets = [struct.pack(">iq", i, 1) + raw.string("m" * 4000) for i in range(200)]
         commit = (raw.string(group + "-of") + struct.pack(">i", -1) + raw.string("")
