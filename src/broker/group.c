@@ -298,7 +298,8 @@ static void offset_write(struct group_append *write, const struct group_commit *
         .metadata = offset->metadata,
         .commit_ms = offset->commit_ms >= 0 ? offset->commit_ms : now_ms,
         .expire_ms =
-            commit->retention_ms >= 0 ? now_ms + MIN(commit->retention_ms, INT64_MAX / 2) : -1};
+            commit->retention_ms >= 0 ? now_ms + MIN(commit->retention_ms, INT64_MAX / 2) : -1,
+        .topic_id = offset->topic_id};
     if (offset->metadata.size > (size_t)settings->offset_metadata_max_bytes)
         offset->err = ERR_TOO_LARGE;
     else
@@ -409,8 +410,8 @@ static void offset_unstable(struct group_offset *out)
     out->err = ERR_UNSTABLE;
 }
 
-static bool offset_fill(struct group_fetch *fetch, const struct group_slot *slot,
-                        struct group_offset *out)
+static bool offset_fill(struct group_fetch *fetch, const struct group_entry *entry,
+                        const struct group_slot *slot, struct group_offset *out)
 {
     out->offset = -1;
     out->leader_epoch = -1;
@@ -419,7 +420,7 @@ static bool offset_fill(struct group_fetch *fetch, const struct group_slot *slot
     out->metadata = slice_text("");
     if (slot && fetch->require_stable && !list_empty(&slot->promises))
         offset_unstable(out);
-    if (!slot || !slot->value || out->err)
+    if (!slot || !slot->value || out->err || broker_group_slot_is_void(entry, slot))
         return true;
     const struct offsets_value *value = &slot->value->value;
     out->offset = value->offset;
@@ -441,12 +442,13 @@ static enum err fetch_all(struct group_fetch *fetch, const struct group_entry *e
     list_for_each (node, &entry->slots) {
         const struct group_slot *slot = LIST_ENTRY(node, struct group_slot, node);
         bool is_unstable = fetch->require_stable && !list_empty(&slot->promises);
-        if (!slot->value && !is_unstable)
+        bool is_there = slot->value && !broker_group_slot_is_void(entry, slot);
+        if (!is_there && !is_unstable)
             continue;
         struct group_offset *out = &fetch->offsets[fetch->offset_count++];
         out->topic = arena_copy(&fetch->arena, broker_group_slot_topic(slot));
         out->partition = broker_group_slot_partition(slot);
-        if (!out->topic.data || !offset_fill(fetch, slot, out))
+        if (!out->topic.data || !offset_fill(fetch, entry, slot, out))
             return ERR_NO_MEMORY;
     }
     return ERR_OK;
@@ -481,7 +483,7 @@ static void fetch_serve(struct core *core, struct broker_call *call)
         struct group_offset *offset = &fetch->offsets[i];
         const struct group_slot *slot =
             entry ? broker_group_slot_find(entry, offset->topic, offset->partition) : NULL;
-        if (!offset_fill(fetch, slot, offset))
+        if (!offset_fill(fetch, entry, slot, offset))
             err = ERR_NO_MEMORY;
     }
     broker_call_finish(core, call, err);

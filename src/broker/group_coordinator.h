@@ -220,6 +220,8 @@ void broker_group_slot_value_free(struct group_entry *entry, struct group_value 
 /* Takes the value (NULL: a tombstone); older than what is there: dropped. */
 void broker_group_slot_set(struct group_entry *entry, struct group_slot *slot,
                            struct group_value *take_value, int64_t log_offset);
+/* Its value is of a topic that is gone, or that was made anew since. */
+bool broker_group_slot_is_void(const struct group_entry *entry, const struct group_slot *slot);
 /* Frees a place without value that nobody writes to. */
 void broker_group_slot_tidy(struct group_entry *entry, struct group_slot *slot);
 void broker_group_slot_free(struct group_entry *entry, struct group_slot *slot);

@@ -171,7 +171,11 @@ static bool slot_is_expired(const struct group_entry *entry, const struct group_
 static bool slot_may_go(const struct group_entry *entry, const struct group_slot *slot)
 {
     const struct group *group = &entry->group;
-    if (!slot->value || slot->pending > 0 || !slot_is_expired(entry, slot))
+    if (!slot->value || slot->pending > 0)
+        return false;
+    if (broker_group_slot_is_void(entry, slot))
+        return true;
+    if (!slot_is_expired(entry, slot))
         return false;
     if (entry->consumer)
         return !broker_group_entry_is_subscribed(entry, broker_group_slot_topic(slot));

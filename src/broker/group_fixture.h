@@ -119,6 +119,7 @@ struct fixture_commit {
     const struct fixture_member *member; /* NULL: none */
     const char *group;
     const char *topic;
+    struct uuid topic_id; /* zero: not known */
     int32_t partition;
     int64_t offset;
     int64_t retention_ms;
@@ -127,6 +128,7 @@ struct fixture_commit {
 static inline enum err fixture_commit(struct fixture *f, const struct fixture_commit *what)
 {
     struct group_offset one = {.topic = slice_text(what->topic),
+                               .topic_id = what->topic_id,
                                .partition = what->partition,
                                .offset = what->offset,
                                .leader_epoch = -1,

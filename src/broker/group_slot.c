@@ -127,6 +127,15 @@ void broker_group_slot_free(struct group_entry *entry, struct group_slot *slot)
     slot_give(entry, slot, slot->size);
 }
 
+bool broker_group_slot_is_void(const struct group_entry *entry, const struct group_slot *slot)
+{
+    if (!slot->value || uuid_is_zero(&slot->value->value.topic_id))
+        return false;
+    const struct broker_topic *topic =
+        broker_topic_find(entry->partition->groups->core, broker_group_slot_topic(slot));
+    return !topic || !uuid_equal(&topic->id, &slot->value->value.topic_id);
+}
+
 void broker_group_slot_tidy(struct group_entry *entry, struct group_slot *slot)
 {
     if (!slot->value && slot->pending == 0)

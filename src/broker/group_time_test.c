@@ -70,6 +70,61 @@ static void offsets_without_members_expire(void **state)
     fixture_free(f);
 }
 
+static struct uuid topic_make(struct fixture *f, const char *name)
+{
+    struct broker_topic_create ask = {
+        .name = slice_text(name), .partition_count = 1, .replication_factor = -1};
+    assert_int_equal(fixture_call(f, f->core_count - 1, &ask.call, fixture_create_fn, &ask),
+                     ERR_OK);
+    const struct broker_topic *topic = fixture_find(f, 0, name);
+    struct uuid id = topic->id;
+    broker_topic_unref(topic);
+    return id;
+}
+
+static void topic_delete_fn(struct core *core, void *arg)
+{
+    broker_topic_delete(core, arg);
+}
+
+static void topic_delete(struct fixture *f, const struct uuid *id)
+{
+    struct broker_topic_delete ask = {.id = *id};
+    assert_int_equal(fixture_call(f, f->core_count - 1, &ask.call, topic_delete_fn, &ask), ERR_OK);
+}
+
+/* Who reads a topic that was made anew must not begin where the old one's reader was. */
+static void offsets_go_with_their_topic(void **state)
+{
+    struct group_clock clock;
+    char text[32];
+    struct fixture *f = new_with(state, &clock, 7 * 1440);
+    struct uuid id = topic_make(f, "orders");
+    struct fixture_commit one = {.group = "team", .topic = "orders", .topic_id = id, .offset = 5};
+    assert_int_equal(fixture_commit(f, &one), ERR_OK);
+    fixture_drain_stop(f);
+    fixture_start(f);
+    assert_int_equal(fixture_committed(f, "team", "orders", 0), 5);
+    topic_delete(f, &id);
+    assert_int_equal(fixture_committed(f, "team", "orders", 0), -1);
+    id = topic_make(f, "orders");
+    for (unsigned life = 0; life < 2; life++) {
+        assert_int_equal(fixture_committed(f, "team", "orders", 0), -1);
+        fixture_drain_stop(f);
+        fixture_start(f);
+    }
+    one.topic_id = id;
+    one.offset = 3;
+    assert_int_equal(fixture_commit(f, &one), ERR_OK);
+    assert_int_equal(fixture_committed(f, "team", "orders", 0), 3);
+    topic_delete(f, &id);
+    /* nothing of the group is left but them */
+    group_clock_pass(&clock, f, 2 * GROUP_CHECK_MS);
+    for (unsigned i = 0; fixture_group_state(f, "team", text, sizeof(text)) == ERR_OK; i++)
+        assert_true(i < LOOKS_MAX);
+    fixture_free(f);
+}
+
 static void offsets_that_members_want_stay(void **state)
 {
     struct group_clock clock;
@@ -308,9 +363,10 @@ int main(void)
 #test " (3 cores)", test, NULL, NULL, &three                                               \
     }
     const struct CMUnitTest tests[] = {
-        ON_CORES(offsets_without_members_expire), ON_CORES(offsets_that_members_want_stay),
-        ON_CORES(a_silent_member_is_taken_out),   ON_CORES(what_is_read_cannot_be_forgotten),
-        ON_CORES(calls_wait_for_state),           ON_CORES(joins_are_called_off_from_any_core),
+        ON_CORES(offsets_without_members_expire),     ON_CORES(offsets_that_members_want_stay),
+        ON_CORES(offsets_go_with_their_topic),        ON_CORES(a_silent_member_is_taken_out),
+        ON_CORES(what_is_read_cannot_be_forgotten),   ON_CORES(calls_wait_for_state),
+        ON_CORES(joins_are_called_off_from_any_core),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

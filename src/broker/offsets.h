@@ -7,13 +7,14 @@
 //     value 0, 2: offset i64, metadata string, committed i64 (ms)
 //     value 1:    the same, expires i64 (ms, -1: by the broker's rule)
 //     value 3:    offset i64, leader epoch i32, metadata string, committed i64
+//     value 4:    the same, flexible (form.h), tag 0: the topic's id, 16 bytes, unless it is zero
 //   key 2: group string                                          a group
 //     value 3: protocol type string, generation i32, protocol string?, leader string?,
 //              in this state since i64 (ms), members i32 and each: member id string,
 //              instance id string?, client id string, client host string, rebalance timeout i32,
 //              session timeout i32, subscription bytes, assignment bytes
 //     value 2: without instance id; 1: without "since"; 0: without rebalance timeout
-// A null value is a tombstone. Written are key 1 with value 3 (or 1 with an expiry), and key 2 with
+// A null value is a tombstone. Written are key 1 with value 4 (or 1 with an expiry), and key 2 with
 // value 3.
 #pragma once
 
@@ -35,7 +36,8 @@ struct offsets_value {
     int32_t leader_epoch; /* -1: none */
     struct slice metadata;
     int64_t commit_ms;
-    int64_t expire_ms; /* -1: by the broker's rule */
+    int64_t expire_ms;    /* -1: by the broker's rule */
+    struct uuid topic_id; /* zero: not known */
 };
 
 struct offsets_group {

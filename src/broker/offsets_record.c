@@ -6,7 +6,9 @@
 #define KEY_COMMIT    1
 #define KEY_GROUP     2
 #define VALUE_EXPIRES 1
-#define VALUE_COMMIT  3
+#define VALUE_COMMIT  4
+#define VALUE_EPOCH   3 /* the first with a leader epoch */
+#define TAG_TOPIC_ID  0
 #define VALUE_GROUP   3
 #define MEMBER_SIZE_MIN                                                                            \
     20 /* three empty strings, a timeout and two empty byte strings, at least                      \
@@ -42,18 +44,31 @@ enum err broker_offsets_key_write(struct codec_output *out, const struct offsets
     return w.err;
 }
 
+static void value_write_expiring(struct form_out *w, const struct offsets_value *value)
+{
+    broker_form_put_i16(w, VALUE_EXPIRES);
+    broker_form_put_i64(w, value->offset);
+    broker_form_put_key_text(w, value->metadata);
+    broker_form_put_i64(w, value->commit_ms);
+    broker_form_put_i64(w, value->expire_ms);
+}
+
 enum err broker_offsets_value_write(struct codec_output *out, const struct offsets_value *value)
 {
     struct form_out w = {.out = out};
-    bool expires = value->expire_ms != -1;
-    broker_form_put_i16(&w, expires ? VALUE_EXPIRES : VALUE_COMMIT);
+    bool has_id = !uuid_is_zero(&value->topic_id);
+    if (value->expire_ms != -1) {
+        value_write_expiring(&w, value);
+        return w.err;
+    }
+    broker_form_put_i16(&w, VALUE_COMMIT);
     broker_form_put_i64(&w, value->offset);
-    if (!expires)
-        broker_form_put_i32(&w, value->leader_epoch);
-    broker_form_put_key_text(&w, value->metadata);
+    broker_form_put_i32(&w, value->leader_epoch);
+    broker_form_put_text_not_null(&w, value->metadata);
     broker_form_put_i64(&w, value->commit_ms);
-    if (expires)
-        broker_form_put_i64(&w, value->expire_ms);
+    broker_form_put_count(&w, has_id);
+    if (has_id)
+        broker_form_put_tag(&w, TAG_TOPIC_ID, value->topic_id.bytes, sizeof(value->topic_id.bytes));
     return w.err;
 }
 
@@ -129,12 +144,18 @@ enum err broker_offsets_value_read(struct slice bytes, struct offsets_value *out
         return ERR_UNSUPPORTED;
     struct offsets_value value = {.leader_epoch = -1, .expire_ms = -1};
     value.offset = broker_form_take_i64(&r);
-    if (version == VALUE_COMMIT)
+    if (version >= VALUE_EPOCH)
         value.leader_epoch = broker_form_take_i32(&r);
-    value.metadata = broker_form_take_key_text(&r);
+    value.metadata =
+        version == VALUE_COMMIT ? broker_form_take_text(&r, false) : broker_form_take_key_text(&r);
     value.commit_ms = broker_form_take_i64(&r);
     if (version == VALUE_EXPIRES)
         value.expire_ms = broker_form_take_i64(&r);
+    const uint8_t *id = version == VALUE_COMMIT
+                            ? broker_form_take_tags(&r, TAG_TOPIC_ID, sizeof(value.topic_id))
+                            : NULL;
+    if (id)
+        memcpy(value.topic_id.bytes, id, sizeof(value.topic_id.bytes));
     if (!r.err)
         *out = value;
     return r.err;

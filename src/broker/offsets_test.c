@@ -55,8 +55,8 @@ static void values(void **state)
                                   .commit_ms = 256,
                                   .expire_ms = -1};
     assert_int_equal(broker_offsets_value_write(&out, &value), ERR_OK);
-    assert_bytes(&out, BYTES(0, 3, 0, 0, 0, 0, 0, 0, 0, 5, 255, 255, 255, 255, 0, 1, 'm', 0, 0, 0,
-                             0, 0, 0, 1, 0));
+    assert_bytes(&out, BYTES(0, 4, 0, 0, 0, 0, 0, 0, 0, 5, 255, 255, 255, 255, 2, 'm', 0, 0, 0, 0,
+                             0, 0, 1, 0, 0));
     out.size = 0;
     value.expire_ms = 512;
     assert_int_equal(broker_offsets_value_write(&out, &value), ERR_OK);
@@ -68,6 +68,33 @@ static void values(void **state)
     assert_int_equal(back.leader_epoch, -1);
     assert_int_equal(back.expire_ms, 512);
     codec_output_deinit(&out);
+}
+
+/* The topic's id comes as a tag; what older versions say is read as well. */
+static void values_of_a_topic(void **state)
+{
+    struct codec_output out;
+    struct offsets_value back;
+    codec_output_init(&out, 1 << 20);
+    struct offsets_value value = {.offset = 5,
+                                  .leader_epoch = 7,
+                                  .metadata = SLICE_LITERAL(""),
+                                  .commit_ms = 256,
+                                  .expire_ms = -1};
+    memset(value.topic_id.bytes, 9, sizeof(value.topic_id.bytes));
+    assert_int_equal(broker_offsets_value_write(&out, &value), ERR_OK);
+    assert_bytes(&out, BYTES(0, 4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 7, 1, 0, 0, 0, 0, 0, 0, 1, 0, 1,
+                             0, 16, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9));
+    assert_int_equal(broker_offsets_value_read(slice_make(out.data, out.size), &back), ERR_OK);
+    assert_true(uuid_equal(&back.topic_id, &value.topic_id));
+    assert_int_equal(back.leader_epoch, 7);
+    codec_output_deinit(&out);
+    struct slice older =
+        BYTES(0, 3, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 7, 0, 1, 'm', 0, 0, 0, 0, 0, 0, 1, 0);
+    assert_int_equal(broker_offsets_value_read(older, &back), ERR_OK);
+    assert_int_equal(back.leader_epoch, 7);
+    assert_int_equal(back.commit_ms, 256);
+    assert_true(slice_equal_text(back.metadata, "m") && uuid_is_zero(&back.topic_id));
 }
 
 /* One member of generation 3, its leader, static, protocol "range". */
@@ -139,8 +166,11 @@ static void subscriptions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys),          cmocka_unit_test(values),
-        cmocka_unit_test(groups),        cmocka_unit_test(a_count_is_not_believed),
+        cmocka_unit_test(keys),
+        cmocka_unit_test(values),
+        cmocka_unit_test(values_of_a_topic),
+        cmocka_unit_test(groups),
+        cmocka_unit_test(a_count_is_not_believed),
         cmocka_unit_test(subscriptions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

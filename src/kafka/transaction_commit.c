@@ -100,6 +100,7 @@ static bool topic_fill(struct txn_commit *state,
         state->codes[at] = &out->partitions[i].error_code;
         state->commit.offsets[at] =
             (struct group_offset){.topic = in->name,
+                                  .topic_id = topic->id,
                                   .partition = part->partition_index,
                                   .offset = part->committed_offset,
                                   .leader_epoch = part->committed_leader_epoch,
