@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/client.h"
 #include "cli/escape.h"
@@ -48,6 +49,8 @@ struct consuming {
     struct cli *cli;
     rd_kafka_t *client;
     struct cli_template format;
+    struct cli_record_header *headers; /* of the record that is printed */
+    size_t header_capacity;
     struct cli_place *places; /* offset: where to stop; INT64_MAX: never. Without a group */
     bool *over;
     size_t place_count;
@@ -166,24 +169,34 @@ static enum cli_exit make_client(struct consuming *c, const struct cli_span *spa
 
 /* --- records --- */
 
-static size_t copy_headers(const rd_kafka_message_t *message, struct cli_record_header *headers)
+/* False: no memory. */
+static bool copy_headers(struct consuming *c, const rd_kafka_message_t *message,
+                         struct cli_record *record)
 {
     rd_kafka_headers_t *all;
-    size_t count = 0;
     const char *name;
     const void *value;
     size_t size;
     if (rd_kafka_message_headers(message, &all))
-        return 0;
-    while (count < CLI_TEMPLATE_HEADER_MAX &&
-           !rd_kafka_header_get_all(all, count, &name, &value, &size))
-        headers[count++] = (struct cli_record_header){slice_text(name), slice_make(value, size)};
-    return count;
+        return true;
+    size_t count = rd_kafka_header_cnt(all);
+    if (count > c->header_capacity) {
+        struct cli_record_header *more = reallocarray(c->headers, count, sizeof(*more));
+        if (!more)
+            return false;
+        c->headers = more;
+        c->header_capacity = count;
+    }
+    record->headers = c->headers;
+    while (record->header_count < count &&
+           !rd_kafka_header_get_all(all, record->header_count, &name, &value, &size))
+        c->headers[record->header_count++] =
+            (struct cli_record_header){slice_text(name), slice_make(value, size)};
+    return true;
 }
 
 static void print(struct consuming *c, const rd_kafka_message_t *message)
 {
-    struct cli_record_header headers[CLI_TEMPLATE_HEADER_MAX];
     rd_kafka_timestamp_type_t type;
     struct cli_record record = {.topic = slice_text(rd_kafka_topic_name(message->rkt)),
                                 .key = slice_make(message->key, message->key_len),
@@ -191,9 +204,8 @@ static void print(struct consuming *c, const rd_kafka_message_t *message)
                                 .partition = message->partition,
                                 .offset = message->offset,
                                 .timestamp_ms = rd_kafka_message_timestamp(message, &type),
-                                .headers = headers,
                                 .counter = ++c->count};
-    record.header_count = copy_headers(message, headers);
+    bool has_all = copy_headers(c, message, &record);
     (void)rd_kafka_get_watermark_offsets(c->client, rd_kafka_topic_name(message->rkt),
                                          message->partition, &record.log_start, &record.log_end);
     struct text out, safe;
@@ -203,7 +215,7 @@ static void print(struct consuming *c, const rd_kafka_message_t *message)
     bool raw = !c->cli->out_is_terminal || cli_flags_has(&c->cli->flags, CLI_FLAG_RAW);
     if (!raw)
         cli_escape_add(&safe, text_slice(&out), CLI_ESCAPE_LINES);
-    if (out.failed || safe.failed) {
+    if (!has_all || out.failed || safe.failed) {
         c->result = cli_fail(c->cli, CLI_FAILED, NULL, "out of memory");
         c->stop = true;
     }
@@ -384,6 +396,7 @@ enum cli_exit cli_consume_run(struct cli *cli)
         run(&c);
         result = c.result;
     }
+    free(c.headers);
     (void)rd_kafka_consumer_close(c.client);
     rd_kafka_destroy(c.client);
     return result;

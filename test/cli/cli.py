@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import tempfile
+import time
 import unittest
 
 from lib import batch
@@ -128,6 +129,14 @@ class RecordsTest(command.CommandCase):
                  self.leat("consume", name, "-e", "-f", "json").splitlines()]
         self.assertEqual([one["value"] for one in found], ["one", "two", "three"])
         self.assertEqual(found[0]["headers"], [{"key": "from", "value": "test"}])
+
+    def test_a_record_with_many_headers(self):
+        name = self.make_topic()
+        headers = [(b"h%d" % i, b"") for i in range(1500)]
+        data = batch.build([(None, b"v", headers)], int(time.time() * 1000))
+        self.assertEqual(self.raw().produce(name, 0, data)[0], 0)
+        self.assertEqual(self.leat("consume", name, "-e", "-f", "%H %h{%k }\\n"),
+                         "1500 " + "".join(f"h{i} " for i in range(1500)) + "\n")
 
     def test_a_topic_is_copied_as_json(self):
         name, copy = self.make_topic(), self.make_topic()
