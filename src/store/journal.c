@@ -435,6 +435,11 @@ bool journal_is_full(const struct journal *journal)
                                 memory_order_relaxed);
 }
 
+uint64_t journal_group_bytes(const struct journal *journal)
+{
+    return journal->commit.body_size;
+}
+
 const struct histogram *journal_commit_times(const struct journal *journal)
 {
     return &journal->commit_ns;

@@ -7,8 +7,9 @@
 struct journal;
 struct journal_piece; /* one file of it, counted by what refers to it */
 
-#define JOURNAL_BLOCK_SIZE      4096
-#define JOURNAL_ENTRY_HEAD_SIZE 40
+#define JOURNAL_BLOCK_SIZE        4096
+#define JOURNAL_UNCACHED_SIZE_MIN (128u << 10) /* groups from here on go past the page cache */
+#define JOURNAL_ENTRY_HEAD_SIZE   40
 
 enum journal_type {
     JOURNAL_APPEND = 1, /* batch bytes */
@@ -80,6 +81,8 @@ bool journal_is_offline(const struct journal *journal);
 bool journal_is_full(const struct journal *journal);
 /* How long groups took until they were durable, in ns. Any core. */
 const struct histogram *journal_commit_times(const struct journal *journal);
+/* Bytes of the group in flight, or else of the last one: what one commit brings. */
+uint64_t journal_group_bytes(const struct journal *journal);
 /* Entries queued or in flight. */
 size_t journal_pending(const struct journal *journal);
 

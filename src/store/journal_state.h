@@ -5,15 +5,14 @@
 #include "store/journal.h"
 #include "store/journal_group.h"
 
-#define JOURNAL_GROUP_BODY_MAX    (4u << 20) /* bytes; one entry may be larger */
-#define JOURNAL_GROUP_ENTRY_MAX   8192
-#define JOURNAL_GROUP_DIRECT_MAX  256           /* entries with direct data */
-#define JOURNAL_GROUP_BYTES_MAX   (64ull << 20) /* with direct data */
-#define JOURNAL_UNCACHED_SIZE_MIN (384u << 10)  /* groups from here on go past the page cache */
-#define JOURNAL_SPARE_COUNT       2  /* one for the next turn of the wheel, one reserve */
-#define JOURNAL_DEAD_COUNT_MIN    2u /* kept to be recycled, on a full disk too */
-#define JOURNAL_PIECE_BLOCKS_MIN  4
-#define JOURNAL_RETRY_NS          1000000000ull
+#define JOURNAL_GROUP_BODY_MAX   (4u << 20) /* bytes; one entry may be larger */
+#define JOURNAL_GROUP_ENTRY_MAX  8192
+#define JOURNAL_GROUP_DIRECT_MAX 256           /* entries with direct data */
+#define JOURNAL_GROUP_BYTES_MAX  (64ull << 20) /* with direct data */
+#define JOURNAL_SPARE_COUNT      2             /* one for the next turn of the wheel, one reserve */
+#define JOURNAL_DEAD_COUNT_MIN   2u            /* kept to be recycled, on a full disk too */
+#define JOURNAL_PIECE_BLOCKS_MIN 4
+#define JOURNAL_RETRY_NS         1000000000ull
 
 /* Body of a group: entries, each a head and its body without padding. Little-endian:
  *    0 body_size u32   4 type u8   5 zero u8 x 3   8 lsn u64   16 topic 16 bytes

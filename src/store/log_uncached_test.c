@@ -3,6 +3,7 @@
 #include "record/batch.h"
 #include "store/log.h"
 #include "store/log_fixture.h"
+#include "store/tail_write.h"
 
 #define BATCH_SIZE 12000
 
@@ -74,6 +75,41 @@ static void small_before_large(void **state)
     log_fixture_free(f);
 }
 
+/* The buffer's size of the next write-behind while groups have so many batches. */
+static uint32_t piece_size_of(struct log_fixture *f, unsigned count)
+{
+    struct store_log *log = f->logs[0];
+    struct log_fixture_batch batch = {.count = 1, .size = BATCH_SIZE, .seed = 1};
+    uint32_t size = 0;
+    log_fixture_turns(f, 100);
+    assert_null(log->write);
+    for (unsigned round = 0; round < 200 && size == 0; round++) {
+        struct log_fixture_append *appends[20];
+        enum err err;
+        for (unsigned i = 0; i < count; i++)
+            appends[i] = log_fixture_append(f, 0, &batch, &err);
+        for (unsigned k = 0; k < 50 && !appends[count - 1]->is_done; k++) {
+            log_fixture_turns(f, 1);
+            if (log->write && log->write->buffer)
+                size = log->write->buffer->capacity;
+        }
+        for (unsigned i = 0; i < count; i++)
+            free(appends[i]);
+    }
+    return size;
+}
+
+/* Who commits little at a time does not wait behind much. */
+static void small_pieces_for_small_groups(void **state)
+{
+    struct log_fixture *f = fixture(1, 1 << 20);
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    assert_int_equal(piece_size_of(f, 1), UNCACHED_CALM_SIZE);
+    assert_int_equal(piece_size_of(f, 20), UNCACHED_BUFFER_SIZE);
+    assert_int_equal(piece_size_of(f, 1), UNCACHED_CALM_SIZE);
+    log_fixture_free(f);
+}
+
 /* All batches are there, one record each, and right. */
 static int64_t count_good(struct log_fixture *f)
 {
@@ -140,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_decide),
         cmocka_unit_test(small_before_large),
+        cmocka_unit_test(small_pieces_for_small_groups),
         cmocka_unit_test(crashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -424,6 +424,14 @@ static bool may_start(const struct store_log *log, bool sync)
     return sync || log->checkpoint_state != LOG_CP_CUT;
 }
 
+/* A commit waits in the disk's queue behind a piece that was there before it: where groups are
+ * small, that is what those wait for who have little on its way. */
+static uint32_t piece_size(const struct store_log *log)
+{
+    bool is_calm = journal_group_bytes(log->home->journal) < JOURNAL_UNCACHED_SIZE_MIN;
+    return is_calm ? UNCACHED_CALM_SIZE : UNCACHED_BUFFER_SIZE;
+}
+
 void tail_write_start(struct store_log *log, bool sync)
 {
     if (!may_start(log, sync))
@@ -431,7 +439,7 @@ void tail_write_start(struct store_log *log, bool sync)
     bool is_uncached = log_is_read_from_memory(log);
     struct buf *buffer = NULL;
     if (is_uncached && !log->home->is_short && log->tail.unwritten_bytes >= LOG_WRITE_SIZE_MIN)
-        buffer = buf_pool_get(core_buffers(log->home->core), UNCACHED_BUFFER_SIZE);
+        buffer = buf_pool_get(core_buffers(log->home->core), piece_size(log));
     /* for lack of memory it may have been started meanwhile */
     struct log_write *write = may_start(log, sync) ? tail_write_new(log) : NULL;
     if (!write) {

@@ -7,8 +7,9 @@
 #include "base/buf.h"
 #include "os/os.h"
 
-#define UNCACHED_BUFFER_SIZE (1u << 20)
-#define UNCACHED_SIZE_MIN    (64u << 10) /* less is written through the page cache */
+#define UNCACHED_BUFFER_SIZE (1u << 20)   /* what is written at a time */
+#define UNCACHED_CALM_SIZE   (256u << 10) /* the same where somebody waits for the disk */
+#define UNCACHED_SIZE_MIN    (64u << 10)  /* less is written through the page cache */
 
 enum {
     UNCACHED_FD_NONE = -1,    /* not opened so far */
@@ -20,7 +21,7 @@ struct uncached {
     struct os *os;
     int fd;
     int fd_uncached;     /* of the same file */
-    struct buf *buffer;  /* UNCACHED_BUFFER_SIZE */
+    struct buf *buffer;  /* whole blocks: as much is written at a time */
     uint64_t block;      /* offset of the buffer's first byte, a whole block's */
     uint32_t begin, end; /* what the buffer holds */
 };

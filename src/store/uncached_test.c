@@ -100,6 +100,18 @@ static void test_runs(void **state)
     }
 }
 
+/* A smaller buffer is written as often as it is full: first edge, five pieces, last edge. */
+static void test_pieces(void **state)
+{
+    struct place *place = *state;
+    buf_unref(place->out.buffer);
+    place->out.buffer = buf_new(UNCACHED_CALM_SIZE);
+    uint64_t count = os_fake_operation_count(place->fake);
+    assert_int_equal(run_write(place, 100, 5 * UNCACHED_CALM_SIZE - 99, 65537), ERR_OK);
+    assert_int_equal(os_fake_operation_count(place->fake), count + 7);
+    check_file(place, 100, 5 * UNCACHED_CALM_SIZE + 1);
+}
+
 /* One run goes on where the one before ended, in the middle of a block. */
 static void test_runs_meet(void **state)
 {
@@ -161,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_runs_meet, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_short, setup, teardown),
