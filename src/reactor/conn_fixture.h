@@ -52,6 +52,7 @@ struct app {
     uint64_t kept_hash[4096];
     unsigned kept_count;
     unsigned accept_failures; /* accept fails so often */
+    size_t asked;             /* what the first recv asks for that finds 0 here */
 };
 
 static inline uint64_t app_hash(struct slice bytes)
@@ -134,6 +135,14 @@ static inline int app_accept(struct os *os, int fd, struct sockaddr_storage *out
     return os_posix()->ops->accept(os, fd, out_peer);
 }
 
+static inline ssize_t app_recv(struct os *os, int fd, void *data, size_t size)
+{
+    struct app *app = CONTAINER_OF(os, struct app, os);
+    if (app->asked == 0)
+        app->asked = size;
+    return os_posix()->ops->recv(os, fd, data, size);
+}
+
 static inline void app_listen(struct app *app, const struct conn_limits *limits)
 {
     struct listener_options options = {
@@ -153,6 +162,7 @@ static inline struct app *app_new(const struct conn_limits *limits, unsigned cor
     signal(SIGPIPE, SIG_IGN);
     app->ops = *os_posix()->ops;
     app->ops.accept = app_accept;
+    app->ops.recv = app_recv;
     app->os.ops = &app->ops;
     app->conn_ops = (struct conn_ops){.on_open = app_on_open,
                                       .on_input = app_on_input,

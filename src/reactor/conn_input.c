@@ -46,6 +46,29 @@ static bool input_borrow(struct conn *conn)
     return fill.buf != NULL;
 }
 
+/* A place for the next frame: for one that is large, as the last was, a buffer that holds it whole.
+ */
+static bool input_begin(struct conn *conn)
+{
+    if (conn->ahead == 0)
+        return input_borrow(conn);
+    conn->in_start = conn->in_end = 0;
+    conn->in = buf_pool_get(conn->core->buffers, conn->ahead);
+    if (conn->in)
+        return true;
+    conn->ahead = 0;
+    return input_borrow(conn);
+}
+
+/* The next frame is taken to be as large as the one that was just taken alone. */
+static void input_expect(struct conn *conn, size_t taken)
+{
+    if (conn->wanted > CONN_BUFFER_SIZE && conn->wanted <= CONN_AHEAD_MAX)
+        conn->ahead = conn->wanted;
+    else if (taken != conn->ahead)
+        conn->ahead = 0;
+}
+
 /* Everything was taken: the buffer goes back, with what was handed out before it. */
 static void input_give_back(struct conn *conn)
 {
@@ -104,7 +127,7 @@ static uint32_t input_need(const struct conn *conn)
 /* A place for at least one byte, and for the whole frame when it is known and not huge. */
 static bool input_make_room(struct conn *conn)
 {
-    if (!conn->in && conn->wanted <= CONN_BUFFER_SIZE && !input_borrow(conn))
+    if (!conn->in && conn->wanted <= CONN_BUFFER_SIZE && !input_begin(conn))
         return false;
     uint32_t size = conn_input_size(conn);
     uint32_t need = input_need(conn);
@@ -138,6 +161,8 @@ static size_t input_ask(const struct conn *conn)
     size_t room = conn->in->capacity - conn->in_end;
     if (conn->wanted > CONN_BUFFER_SIZE)
         return MIN(room, conn->wanted - conn_input_size(conn));
+    if (conn->ahead > 0 && conn_input_size(conn) == 0)
+        return MIN(room, conn->ahead);
     return MIN(room, CONN_BUFFER_SIZE);
 }
 
@@ -183,6 +208,8 @@ void conn_input_process(struct conn *conn)
         struct conn_taken taken = conn->ops->on_input(conn, range);
         CHECK(taken.consumed <= size && taken.wanted <= CONN_WANTED_MAX);
         conn->in_start += (uint32_t)taken.consumed;
+        if (taken.consumed > 0)
+            input_expect(conn, taken.consumed);
         conn->wanted = (uint32_t)taken.wanted;
         if (taken.consumed > 0)
             conn->frame_ns = 0;

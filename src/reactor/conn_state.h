@@ -104,6 +104,7 @@ struct conn {
     uint32_t in_start;
     uint32_t in_end;
     uint32_t wanted;
+    uint32_t ahead; /* size of the last frame, when the next one is likely as large; 0: small */
 
     struct conn_chunk *out_first;
     struct conn_chunk *out_last;

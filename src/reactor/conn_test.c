@@ -57,6 +57,64 @@ static void big_frames_arrive_in_one_piece(void **state)
     app_free(app);
 }
 
+static size_t asked_for(struct app *app, int fd, uint32_t payload_size)
+{
+    size_t size = 4 + (size_t)payload_size;
+    uint8_t *frame = frame_new(payload_size, payload_size);
+    uint8_t *back = malloc(size);
+    app->asked = 0;
+    client_send(app, fd, slice_make(frame, size));
+    assert_int_equal(client_recv(app, fd, back, size), size);
+    assert_memory_equal(frame, back, size);
+    free(frame);
+    free(back);
+    return app->asked;
+}
+
+/* Straight into a buffer of its own, without a first part that would be copied there. */
+static void a_frame_is_expected_to_be_as_large_as_the_last(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    int fd = client_connect(app);
+    size_t idle = budget_used(&app->budget);
+    assert_in_range(asked_for(app, fd, 70000), 1, CONN_BUFFER_SIZE);
+    assert_int_equal(asked_for(app, fd, 70000), 70004);
+    assert_int_equal(asked_for(app, fd, 70000), 70004);
+    assert_int_equal(asked_for(app, fd, 90000), 70004);
+    assert_int_equal(asked_for(app, fd, 90000), 90004);
+    assert_int_equal(asked_for(app, fd, 80000), 90004);
+    (void)asked_for(app, fd, 80000);
+    assert_int_equal(asked_for(app, fd, 100), 80004);
+    assert_in_range(asked_for(app, fd, 100), 1, CONN_BUFFER_SIZE);
+    (void)asked_for(app, fd, 3000000); /* more than is expected of anybody */
+    assert_in_range(asked_for(app, fd, 100), 1, CONN_BUFFER_SIZE);
+    PUMP_UNTIL(app, budget_used(&app->budget) <= idle + (5 << 20)); /* what a pool keeps, or less */
+    close(fd);
+    app_free(app);
+}
+
+static void without_memory_a_large_frame_is_not_expected(void **state)
+{
+    struct app *app = app_new(NULL, 1);
+    uint8_t *frame = frame_new(1000000, 9);
+    app->mode = APP_KEEP;
+    int fd = client_connect(app);
+    client_send(app, fd, slice_make(frame, 1000004));
+    PUMP_UNTIL(app, app->frames == 1);
+    struct buf *spare = buf_pool_get(app->core->buffers, 1000004); /* what the pool kept */
+    size_t taken = app->budget.size_max - budget_used(&app->budget) - 200000;
+    assert_true(budget_charge(&app->budget, taken));
+    be32_put(frame, 100);
+    client_send(app, fd, slice_make(frame, 104));
+    PUMP_UNTIL(app, app->frames == 2);
+    assert_int_equal(metric_get(&core_metrics(app->core)->starved), 0);
+    budget_release(&app->budget, taken);
+    buf_unref(spare);
+    free(frame);
+    close(fd);
+    app_free(app);
+}
+
 static void announced_sizes_take_no_memory(void **state)
 {
     struct app *app = app_new(NULL, 1);
@@ -454,6 +512,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(echo_at_every_split),
         cmocka_unit_test(big_frames_arrive_in_one_piece),
+        cmocka_unit_test(a_frame_is_expected_to_be_as_large_as_the_last),
+        cmocka_unit_test(without_memory_a_large_frame_is_not_expected),
         cmocka_unit_test(announced_sizes_take_no_memory),
         cmocka_unit_test(referenced_input_is_never_overwritten),
         cmocka_unit_test(small_frames_share_one_buffer),
