@@ -232,31 +232,34 @@ static void cursor_void(struct share_cursor *cursor, enum err err)
     if (value.size > 0 && cursor_from(cursor, value) != ERR_OK)
         log_error(core_logger(cursor->group->shares->core), "broker",
                   "state of a share group cannot be made anew");
+    list_splice_back(&cursor->sent, &cursor->answers);
     answers_end(&cursor->sent, err);
-    answers_end(&cursor->answers, err);
 }
 
+/* Until all have heard of it the cursor counts as being written: who hears may end a call, and with
+ * it all that nobody uses. */
 static void cursor_written(struct broker_call *call)
 {
     struct share_cursor *cursor = CONTAINER_OF(call, struct share_cursor, append.call);
     enum err err = call->err;
-    cursor->is_writing = false;
+    bool is_first = !cursor->is_ready;
     if (cursor->append.batch.buf)
         buf_unref(cursor->append.batch.buf);
     if (err) {
         cursor_void(cursor, err);
-        waiters_fail(cursor, err);
-        return;
+    } else {
+        struct codec_output written = cursor->writing;
+        cursor->writing = cursor->durable;
+        cursor->durable = written;
+        cursor->is_ready = !cursor->is_erased;
+        answers_end(&cursor->sent, ERR_OK);
     }
-    struct codec_output written = cursor->writing;
-    cursor->writing = cursor->durable;
-    cursor->durable = written;
-    bool is_first = !cursor->is_ready;
-    cursor->is_ready = !cursor->is_erased;
-    answers_end(&cursor->sent, ERR_OK);
+    cursor->is_writing = false;
     if (cursor->is_dirty)
         cursor_send(cursor);
-    if (is_first && !list_empty(&cursor->waiters))
+    if (err)
+        waiters_fail(cursor, err);
+    else if (is_first && !list_empty(&cursor->waiters))
         broker_share_cursor_wake(cursor);
     else if (cursor->is_erased)
         broker_share_coordinator_tidy(cursor->group);

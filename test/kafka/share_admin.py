@@ -146,6 +146,23 @@ class ShareAdminTest(case.ServerCase):
     def start(self, topics=None):
         return self.admin.starts(self.group, topics)
 
+    def test_what_is_acknowledged_while_it_is_forgotten(self):
+        """Answers of one write end calls, and with the last of them the state that was erased."""
+        self.produce(10)
+        topic_id = self.admin.topic_id(self.topic)
+        readers = [share.Member(self, self.group, name, topic_id) for name in "ab"]
+        forget = flex.string(self.group) + flex.array([flex.string(self.topic) + flex.TAGS])
+        for _ in range(20):
+            self.assertEqual(self.admin.set_starts(self.group, self.topic, {0: 0}), {0: 0})
+            taken = [reader.take(count=1)[0][0] for reader in readers]
+            for reader, first in zip(readers, taken):
+                reader.client.send(share.ACKNOWLEDGE, 2, reader.acknowledgement((first, first, 1)))
+            self.admin.send(DELETE_OFFSETS, 0, flex.TAGS + forget + flex.TAGS)
+            for client in [reader.client for reader in readers] + [self.admin]:
+                client.receive()
+            for reader in readers:
+                reader.epoch += 1
+
     def test_starts_are_told_set_and_forgotten(self):
         admin, group, topic = self.admin, self.group, self.topic
         self.assertEqual(self.start(), {})

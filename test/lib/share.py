@@ -79,10 +79,14 @@ class Member:
         self._next(answer["code"])
         return answer
 
+    def acknowledgement(self, *acks, epoch=None, renew=False):
+        """The body of a request, its header's tags before it."""
+        return (flex.TAGS + flex.string(self.group) + flex.string(self.name)
+                + struct.pack(">ib", self.epoch if epoch is None else epoch, int(renew))
+                + self._topics((0,), acks) + flex.TAGS)
+
     def acknowledge(self, *acks, epoch=None, renew=False):
-        body = flex.string(self.group) + flex.string(self.name) + struct.pack(
-            ">ib", self.epoch if epoch is None else epoch, int(renew)) \
-            + self._topics((0,), acks) + flex.TAGS
+        body = self.acknowledgement(*acks, epoch=epoch, renew=renew)[len(flex.TAGS):]
         reader = self.client.ask(ACKNOWLEDGE, 2, body)
         reader.take("i")
         answer = {"code": reader.take("h"), "message": reader.text()}
