@@ -123,6 +123,9 @@ static enum err describe_ask(struct offsets_describe_part *part)
     call->is_all = part->asked->topics == NULL;
     for (size_t i = 0; i < part->asked->topics_count && !call->is_all; i++)
         count += part->asked->topics[i].partitions_count;
+    /* Much more than what names it. */
+    if (!kafka_request_charge(part->request, count * sizeof(*call->parts)))
+        return ERR_NO_MEMORY;
     call->parts = arena_alloc_array(&call->arena, count, sizeof(*call->parts));
     if (!call->parts)
         return ERR_NO_MEMORY;

@@ -27,7 +27,7 @@ LATENCY_WORST_S = 1.0 * case.SLOWER
 IDLE_COUNT = 5000
 DEADLINE_S = 60 * case.SLOWER
 LIST_TRANSACTIONS = 66
-SHARE_DESCRIBE, SHARE_FETCH = 77, 78
+SHARE_DESCRIBE, SHARE_FETCH, SHARE_OFFSETS = 77, 78, 90
 INVALID_PATTERN = 128
 IMAGINED_ROUNDS = int(os.environ.get("LEAT_ROUNDS", "6"))
 SEED = int(os.environ.get("LEAT_SEED", "7"))
@@ -244,6 +244,12 @@ class GarbageTest(case.ServerCase):
             body = flex.array([flex.string(group + "-share")] * 2000) + b"\0" + flex.TAGS
             with contextlib.suppress(ConnectionError, raw.Closed):
                 client.ask(SHARE_DESCRIBE, 1, body)
+        with flex.Client(self.server.port, timeout_s=DEADLINE_S) as client:
+            parts = raw.varint(150000 + 1) + struct.pack(">i", 0) * 150000
+            named = flex.array([flex.string(self.topic) + parts + flex.TAGS])
+            body = flex.array([flex.string(group) + named + flex.TAGS] * 8) + flex.TAGS
+            with contextlib.suppress(ConnectionError, raw.Closed):
+                client.ask(SHARE_OFFSETS, 1, body)
         wide = self.make_topic(200)
         offsets = [struct.pack(">iq", i, 1) + raw.string("m" * 4000) for i in range(200)]
         commit = (raw.string(group + "-of") + struct.pack(">i", -1) + raw.string("")
