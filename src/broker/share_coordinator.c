@@ -12,6 +12,7 @@
 
 static void load_next(struct shares *shares);
 static void sweep_timer(struct core *core, struct core_timer *timer);
+static void tidying_run(struct core *core, struct core_task *task);
 
 int64_t broker_share_coordinator_now_ms(const struct shares *shares)
 {
@@ -35,6 +36,8 @@ struct shares *broker_share_coordinator(struct core *core)
     list_init(&shares->parked);
     list_init(&shares->calls);
     list_init(&shares->erasing);
+    list_init(&shares->untidy);
+    core_task_init(&shares->tidying, tidying_run);
     core_timer_init(&shares->sweep, sweep_timer);
     broker->shares = shares;
     return shares;
@@ -62,6 +65,7 @@ static void group_free(struct share_group *group)
         broker_share_cursor_free(LIST_ENTRY(node, struct share_cursor, node));
     map_deinit(&group->parts);
     map_remove(&shares->by_id, group->id);
+    list_remove(&group->untidy_node);
     list_remove(&group->node);
     budget_release(shares->budget, sizeof(*group) + group->id.size);
     free(group);
@@ -79,6 +83,7 @@ void broker_share_coordinator_close(struct broker *broker)
         group_free(group);
     }
     core_timer_cancel(shares->core, &shares->sweep);
+    core_task_cancel(&shares->tidying);
     if (shares->topic)
         broker_topic_unref(shares->topic);
     map_deinit(&shares->by_id);
@@ -105,6 +110,7 @@ struct share_group *broker_share_coordinator_group(struct shares *shares, struct
     group->shares = shares;
     list_init(&group->cursors);
     list_init(&group->sessions);
+    list_init(&group->untidy_node);
     map_init(&group->parts, core_random(shares->core));
     if (!map_put(&shares->by_id, group->id, group, NULL)) {
         budget_release(shares->budget, size);
@@ -116,7 +122,9 @@ struct share_group *broker_share_coordinator_group(struct shares *shares, struct
     return group;
 }
 
-void broker_share_coordinator_tidy(struct share_group *group)
+/* Cursors and groups end here alone: whoever walks them, and what their calls' ends bring about,
+ * may rely on them. */
+static void tidy(struct share_group *group)
 {
     bool is_quiet = true;
     if (group->has_erased) {
@@ -133,6 +141,21 @@ void broker_share_coordinator_tidy(struct share_group *group)
     }
     if (list_empty(&group->cursors) && list_empty(&group->sessions))
         group_free(group);
+}
+
+static void tidying_run(struct core *core, struct core_task *task)
+{
+    struct shares *shares = CONTAINER_OF(task, struct shares, tidying);
+    struct list *node;
+    while ((node = list_pop_front(&shares->untidy)) != NULL)
+        tidy(LIST_ENTRY(node, struct share_group, untidy_node));
+}
+
+void broker_share_coordinator_tidy(struct share_group *group)
+{
+    if (list_empty(&group->untidy_node))
+        list_push_back(&group->shares->untidy, &group->untidy_node);
+    core_task_post(group->shares->core, &group->shares->tidying);
 }
 
 /* --- topics that go --- */

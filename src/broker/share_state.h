@@ -81,7 +81,8 @@ struct share_group {
     struct map parts; /* topic id and index -> struct share_cursor */
     struct list cursors;
     struct list sessions;
-    bool has_erased; /* perhaps: cursors that may be freed */
+    bool has_erased;         /* perhaps: cursors that may be freed */
+    struct list untidy_node; /* in shares.untidy */
 };
 
 struct shares {
@@ -100,7 +101,9 @@ struct shares {
     struct broker_topic_create create;
     struct replay replay;
     struct core_timer sweep; /* topics have gone */
-    struct list parked;      /* of broker_call.node */
+    struct list untidy;      /* of share_group.untidy_node: for tidying */
+    struct core_task tidying;
+    struct list parked; /* of broker_call.node */
     size_t parked_count;
     struct list calls;   /* of share_call.node: those that wait for records */
     struct list erasing; /* of changes that make a group forget: nobody joins it meanwhile */
@@ -117,7 +120,7 @@ struct shares *broker_share_coordinator(struct core *core);
 bool broker_share_coordinator_enter(struct core *core, struct broker_call *call);
 struct share_group *broker_share_coordinator_group(struct shares *shares, struct slice id,
                                                    bool create);
-/* When nothing is left of it. */
+/* Later in this turn or in the next: frees what is left of nothing. Never inside the call. */
 void broker_share_coordinator_tidy(struct share_group *group);
 int64_t broker_share_coordinator_now_ms(const struct shares *shares);
 /* Words for an error: "<kind> <id> <what>." */
