@@ -253,7 +253,11 @@ static void leave_serve(struct core *core, struct broker_call *call)
         broker_group_consumer_classic_leave(entry->consumer, leave->leavers, leave->leaver_count);
     else
         broker_group_classic_leave(&entry->group, leave->leavers, leave->leaver_count);
-    broker_group_turn_answer(entry, call, ERR_OK);
+    /* who was the last hears so when the log knows: a restart would wait for its session */
+    if (!entry->consumer && entry->group.state == GROUP_EMPTY && entry->group_writes > 0)
+        list_push_back(&entry->leaving, &call->node);
+    else
+        broker_group_turn_answer(entry, call, ERR_OK);
     broker_group_turn_end(entry);
     broker_group_entry_settle(entry);
 }

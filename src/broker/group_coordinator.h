@@ -136,6 +136,7 @@ struct group_entry {
     struct list slots;
     unsigned writes;       /* under way */
     unsigned group_writes; /* of them with its metadata */
+    struct list leaving;   /* of broker_call.node: wait until none of those is under way */
     bool stored;           /* its metadata is in the log */
     struct slice kept;     /* the newest durable metadata, as in the log; own block */
     int64_t kept_offset;   /* of the record that says so, or that it is gone */
@@ -195,6 +196,8 @@ struct group_entry *broker_group_entry_find(struct groups *groups, struct slice 
 struct group_entry *broker_group_entry_new(struct group_partition *partition, struct slice id);
 /* After everything done to an entry: sets its timer, or frees it when it has no reason to be. */
 void broker_group_entry_settle(struct group_entry *entry);
+/* Answers those who wait for what is written of the classic group. */
+void broker_group_entry_left(struct group_entry *entry, enum err err);
 void broker_group_entry_free(struct group_entry *entry);
 /* Whether a member reads the topic, as far as subscriptions can be read. */
 bool broker_group_entry_is_subscribed(const struct group_entry *entry, struct slice topic);

@@ -32,6 +32,7 @@ struct group_entry *broker_group_entry_new(struct group_partition *partition, st
     list_init(&entry->slots);
     list_init(&entry->node);
     list_init(&entry->fact_list);
+    list_init(&entry->leaving);
     map_init(&entry->offsets, core_random(groups->core));
     map_init(&entry->facts, core_random(groups->core));
     broker_group_turn_init(entry);
@@ -56,6 +57,7 @@ void broker_group_entry_free(struct group_entry *entry)
     broker_group_entry_consumer_free(entry);
     broker_group_entry_share_free(entry);
     broker_group_classic_kill(&entry->group, ERR_CLOSED);
+    broker_group_entry_left(entry, ERR_CLOSED);
     broker_group_fact_free_all(entry);
     list_for_each_safe (node, following, &entry->slots)
         broker_group_slot_free(entry, LIST_ENTRY(node, struct group_slot, node));
@@ -67,6 +69,14 @@ void broker_group_entry_free(struct group_entry *entry)
     broker_group_classic_deinit(&entry->group);
     budget_release(groups->env.budget, sizeof(*entry));
     free(entry);
+}
+
+void broker_group_entry_left(struct group_entry *entry, enum err err)
+{
+    struct list *node;
+    while ((node = list_pop_front(&entry->leaving)) != NULL)
+        broker_call_finish(entry->partition->groups->core,
+                           LIST_ENTRY(node, struct broker_call, node), err);
 }
 
 struct group_consumer *broker_group_entry_consumer_new(struct group_entry *entry)

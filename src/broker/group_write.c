@@ -410,6 +410,8 @@ static void write_finish(struct group_append *write, enum err err, int64_t base_
     if (write->is_machine)
         broker_group_classic_written(&entry->group, &write->machine, err);
     write_free(write);
+    if (entry->group_writes == 0)
+        broker_group_entry_left(entry, err);
     if (done)
         done(arg, err);
     broker_group_entry_settle(entry);

@@ -168,6 +168,30 @@ class OffsetsLogTest(case.ServerCase):
             done += 100
 
 
+class LeaveTest(case.ServerCase):
+
+    config = "kafka {\n  group.initial.rebalance.delay.ms: 0\n}\n"
+
+    def test_who_has_left_is_not_waited_for(self):
+        """After a kill at the moment of its answer either: the next member is let in at once."""
+        for _ in range(6):
+            with self.raw() as client:
+                began = time.monotonic()
+                code = COORDINATOR_LOAD_IN_PROGRESS
+                while code == COORDINATOR_LOAD_IN_PROGRESS:
+                    code, generation, member = join_answer(
+                        client.call(JOIN_GROUP, 2, join_body("team", "")))
+                self.assertEqual(code, 0)
+                self.assertLess(time.monotonic() - began, 10 * case.SLOWER)  # its session has 30
+                head = raw.string("team") + struct.pack(">i", generation) + raw.string(member)
+                share = raw.array([raw.string(member) + blob(b"share")])
+                reader = client.call(SYNC_GROUP, 1, head + share)
+                self.assertEqual(reader.take("ih")[1], 0)
+                reader = client.call(LEAVE_GROUP, 1, raw.string("team") + raw.string(member))
+                self.assertEqual(reader.take("ih")[1], 0)
+            self.server.restart(kill=True)
+
+
 class HeartbeatTest(case.ServerCase):
 
     config = "kafka {\n  group.initial.rebalance.delay.ms: 0\n}\n"
