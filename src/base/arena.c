@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/arena.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "base/poison.h"
@@ -9,6 +10,8 @@
 #define ARENA_ALIGNMENT      16
 #define ARENA_CHUNK_SIZE_MIN ((size_t)2048)
 #define ARENA_CHUNK_SIZE_MAX ((size_t)64 * 1024)
+/* From here on what was freed goes back to the system: the allocator would keep it. */
+#define ARENA_TRIM_SIZE ((size_t)16 << 20)
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -76,6 +79,7 @@ void arena_init(struct arena *arena, size_t size_max)
 
 void arena_deinit(struct arena *arena)
 {
+    bool was_huge = arena->size_total >= ARENA_TRIM_SIZE;
     while (arena->chunks) {
         struct arena_chunk *chunk = arena->chunks;
         arena->chunks = chunk->next;
@@ -83,11 +87,14 @@ void arena_deinit(struct arena *arena)
     }
     DCHECK(arena->size_total == 0);
     arena->used = 0;
+    if (was_huge)
+        (void)malloc_trim(0);
 }
 
 void arena_reset(struct arena *arena)
 {
     struct arena_chunk *keep = arena->chunks;
+    bool was_huge = arena->size_total >= ARENA_TRIM_SIZE;
     if (!keep)
         return;
     if (keep->size > ARENA_CHUNK_SIZE_MAX) {
@@ -101,6 +108,8 @@ void arena_reset(struct arena *arena)
     }
     POISON(keep->data, keep->size);
     arena->used = 0;
+    if (was_huge)
+        (void)malloc_trim(0);
 }
 
 void *arena_alloc(struct arena *arena, size_t size)
