@@ -227,9 +227,9 @@ static void tell_all(struct nats_core *home, unsigned to, struct map *groups)
 {
     list_for_each (node, &home->conns) {
         const struct nats_conn *conn = LIST_ENTRY(node, struct nats_conn, node);
-        size_t position = 0;
+        struct nats_sids_walk at_sub = {0};
         const struct nats_sub *sub;
-        while ((sub = map_next(&conn->subs, &position)) != NULL)
+        while ((sub = nats_sids_next(&conn->subs, &at_sub)) != NULL)
             tell_one(home, to, sub, groups);
     }
     list_for_each (node, &home->arrivals) {

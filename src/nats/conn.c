@@ -273,7 +273,7 @@ static void nats_conn_opened(struct conn *conn, void *arg)
     state->id = ++nats->conn_id_last;
     state->opened_ms = core_wall_ms(home->core);
     state->input_ns = core_now_ns(home->core);
-    map_init(&state->subs, core_random(home->core));
+    nats_sids_init(&state->subs, core_random(home->core));
     list_init(&state->stalled);
     list_init(&state->stalling);
     core_timer_init(&state->timer, nats_ping_run);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/map.h"
+#include "nats/sids.h"
 #include "nats/state.h"
 #include "wire/nats_json.h"
 #include "wire/nats_parser.h"
@@ -33,7 +34,7 @@ struct nats_conn {
     struct nats_config *config;
     const struct nats_user *user; /* in config; NULL: everybody */
     struct list node;
-    struct map subs;         /* sid -> struct nats_sub */
+    struct nats_sids subs;
     struct core_timer timer; /* login, then pings */
     struct core_timer stall_timer;
     struct wire_nats_limits limits;
@@ -76,10 +77,10 @@ struct nats_conn {
 struct nats_sub {
     struct interest_sub interest;
     struct nats_conn *conn;
+    struct nats_sub *next_sid; /* of its chain in conn->subs */
     struct nats_sub *next_finished;
     uint64_t delivered;
-    uint64_t max; /* 0: none */
-    uint32_t sid_size;
+    uint64_t max;     /* 0: none */
     bool is_filtered; /* some of its messages are denied */
     bool is_finished;
     uint8_t text[]; /* sid, subject, queue */
@@ -87,7 +88,19 @@ struct nats_sub {
 
 static inline struct slice nats_conn_sid(const struct nats_sub *sub)
 {
-    return slice_make(sub->text, sub->sid_size);
+    return slice_make(sub->text, (size_t)(sub->interest.subject.data - sub->text));
+}
+
+/* What a subscription with so much text takes. */
+static inline size_t nats_conn_sub_size(size_t text_size)
+{
+    size_t size = offsetof(struct nats_sub, text) + text_size;
+    return size > sizeof(struct nats_sub) ? size : sizeof(struct nats_sub);
+}
+
+static inline size_t nats_conn_sub_text_size(const struct nats_sub *sub)
+{
+    return nats_conn_sid(sub).size + sub->interest.subject.size + sub->interest.queue.size;
 }
 
 /* A reader of a partition, as those who carry its messages know it. */

@@ -113,7 +113,7 @@ static bool make_text(struct delivery *delivery, const struct nats_sub *sub)
     delivery->has_headers = message->header_size > 0 && sub->conn->headers;
     struct buf_range body = body_of(delivery);
     bool is_small = body.size <= NATS_COPY_MAX + 2;
-    size_t size = message->subject.size + sub->sid_size + message->reply.size +
+    size_t size = message->subject.size + nats_conn_sid(sub).size + message->reply.size +
                   message->size_text.size + message->header_text.size + 64;
     uint8_t *start = is_small ? fill_room(home, size + body.size) : head_room(home, size);
     if (!start)

@@ -32,7 +32,7 @@ static void move_ends(struct nats_core *home, struct nats_move *move);
 
 static size_t stand_in_size(const struct nats_sub *sub)
 {
-    return sizeof(*sub) + sub->sid_size + sub->interest.subject.size + sub->interest.queue.size;
+    return nats_conn_sub_size(nats_conn_sub_text_size(sub));
 }
 
 static struct nats_sub *stand_in_new(struct nats_move *move, const struct nats_sub *of)
@@ -44,10 +44,9 @@ static struct nats_sub *stand_in_new(struct nats_move *move, const struct nats_s
     *sub = (struct nats_sub){
         .conn = &move->shell,
         .delivered = move->sub_count, /* nothing is counted here: its place among the stand-ins */
-        .sid_size = of->sid_size,
     };
-    memcpy(sub->text, of->text, size - sizeof(*sub));
-    uint8_t *at = sub->text + of->sid_size;
+    memcpy(sub->text, of->text, nats_conn_sub_text_size(of));
+    uint8_t *at = sub->text + nats_conn_sid(of).size;
     sub->interest.subject = slice_make(at, of->interest.subject.size);
     if (of->interest.queue.data)
         sub->interest.queue = slice_make(at + of->interest.subject.size, of->interest.queue.size);
@@ -86,9 +85,9 @@ static void move_unref(struct nats_core *home, struct nats_move *move)
 static bool stand_ins_make(struct nats_move *move, const struct nats_conn *conn)
 {
     struct budget *budget = reactor_budget(core_reactor(conn->home->core));
-    size_t position = 0;
+    struct nats_sids_walk at_sub = {0};
     const struct nats_sub *of;
-    while ((of = map_next(&conn->subs, &position)) != NULL) {
+    while ((of = nats_sids_next(&conn->subs, &at_sub)) != NULL) {
         if (!budget_charge(budget, stand_in_size(of)))
             return false;
         struct nats_sub *sub = stand_in_new(move, of);
@@ -210,7 +209,7 @@ static void move_cancel(struct nats_core *home, struct nats_move *move)
 static void giver_settles(struct nats_core *home, struct nats_move *move)
 {
     struct nats_conn *conn = move->conn;
-    size_t position = 0;
+    struct nats_sids_walk at_sub = {0};
     struct nats_sub *sub;
     move->is_settled = true;
     list_remove(&move->leaving);
@@ -223,7 +222,7 @@ static void giver_settles(struct nats_core *home, struct nats_move *move)
         broker_interest_remove(nats_view_interest(home, sub->interest.subject), &sub->interest);
         nats_subs_free(sub);
     }
-    while (conn && (sub = map_next(&conn->subs, &position)) != NULL)
+    while (conn && (sub = nats_sids_next(&conn->subs, &at_sub)) != NULL)
         broker_interest_remove(nats_view_interest(home, sub->interest.subject), &sub->interest);
     if (conn)
         nats_move_try(conn);
@@ -435,7 +434,7 @@ static void unpark(struct nats_core *home, struct nats_move *move, struct nats_p
 {
     struct nats_sub *stand_in = move->subs[parked->index];
     struct nats_conn *conn = move->conn;
-    struct nats_sub *sub = conn ? map_get(&conn->subs, nats_conn_sid(stand_in)) : NULL;
+    struct nats_sub *sub = conn ? nats_sids_get(&conn->subs, nats_conn_sid(stand_in)) : NULL;
     struct nats_message *message = &parked->message;
     message->met_full = false;
     bool is_taken = sub && nats_deliver_one(home, message, sub);
@@ -468,7 +467,7 @@ void nats_move_land(struct nats_conn *conn)
     struct nats_core *home = conn->home;
     for (uint32_t i = 0; i < move->sub_count; i++) {
         struct nats_sub *stand_in = move->subs[i];
-        struct nats_sub *sub = map_get(&conn->subs, nats_conn_sid(stand_in));
+        struct nats_sub *sub = nats_sids_get(&conn->subs, nats_conn_sid(stand_in));
         struct interest *interest = nats_view_interest(home, stand_in->interest.subject);
         if (sub)
             broker_interest_replace(interest, &stand_in->interest, &sub->interest);

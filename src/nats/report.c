@@ -204,11 +204,11 @@ static void add_sub(struct text *out, const struct nats_sub *sub)
 
 static void add_subscriptions(struct text *out, const struct nats_conn *conn, bool detail)
 {
-    size_t position = 0;
+    struct nats_sids_walk at_sub = {0};
     const struct nats_sub *sub;
     const char *between = "";
     text_add_format(out, ",\"subscriptions_list%s\":[", detail ? "_detail" : "");
-    while ((sub = map_next(&conn->subs, &position)) != NULL) {
+    while ((sub = nats_sids_next(&conn->subs, &at_sub)) != NULL) {
         text_add_text(out, between);
         if (detail)
             add_sub(out, sub);
@@ -363,9 +363,9 @@ static void walk_conns(struct walk *walk, struct nats_core *home)
 static void walk_subs(struct walk *walk, const struct nats_conn *conn)
 {
     struct slice test = walk->options.test;
-    size_t position = 0;
+    struct nats_sids_walk at_sub = {0};
     const struct nats_sub *sub;
-    while ((sub = map_next(&conn->subs, &position)) != NULL) {
+    while ((sub = nats_sids_next(&conn->subs, &at_sub)) != NULL) {
         if (test.data && !subject_matches(test, sub->interest.subject))
             continue;
         struct row *row = row_new(walk);

@@ -14,16 +14,17 @@
 
 static struct nats_sub *sub_new(struct nats_conn *conn, const struct wire_nats_request *request)
 {
-    size_t size = request->sid.size + request->subject.size + request->queue.size;
+    size_t size =
+        nats_conn_sub_size(request->sid.size + request->subject.size + request->queue.size);
     struct budget *budget = reactor_budget(core_reactor(conn->home->core));
-    if (!budget_charge(budget, sizeof(struct nats_sub) + size))
+    if (!budget_charge(budget, size))
         return NULL;
-    struct nats_sub *sub = malloc(sizeof(*sub) + size);
+    struct nats_sub *sub = malloc(size);
     if (!sub) {
-        budget_release(budget, sizeof(*sub) + size);
+        budget_release(budget, size);
         return NULL;
     }
-    *sub = (struct nats_sub){.conn = conn, .sid_size = (uint32_t)request->sid.size};
+    *sub = (struct nats_sub){.conn = conn};
     uint8_t *at = sub->text;
     memcpy(at, request->sid.data, request->sid.size);
     at += request->sid.size;
@@ -40,8 +41,7 @@ static struct nats_sub *sub_new(struct nats_conn *conn, const struct wire_nats_r
 void nats_subs_free(struct nats_sub *sub)
 {
     struct budget *budget = reactor_budget(core_reactor(sub->conn->home->core));
-    budget_release(budget, sizeof(*sub) + sub->sid_size + sub->interest.subject.size +
-                               sub->interest.queue.size);
+    budget_release(budget, nats_conn_sub_size(nats_conn_sub_text_size(sub)));
     free(sub);
 }
 
@@ -56,7 +56,7 @@ static void sub_remove(struct nats_sub *sub)
     struct nats_conn *conn = sub->conn;
     if (is_fed(conn->home, sub->interest.subject))
         nats_view_live_recheck(conn->home);
-    (void)map_remove(&conn->subs, nats_conn_sid(sub));
+    nats_sids_remove(&conn->subs, sub);
     metric_add(&conn->home->counters.subscriptions, (uint64_t)-1);
     conn->is_unsynced |= conn->home->listener_count > 0;
     if (nats_move_keep_ghost(sub))
@@ -68,19 +68,19 @@ static void sub_remove(struct nats_sub *sub)
 /* ERR_EXISTS: the sid is taken, and the first one stays. */
 static enum err sub_insert(struct nats_conn *conn, const struct wire_nats_request *request)
 {
-    if (map_get(&conn->subs, request->sid))
+    if (nats_sids_get(&conn->subs, request->sid))
         return ERR_EXISTS;
     struct nats_sub *sub = sub_new(conn, request);
     if (!sub)
         return ERR_NO_MEMORY;
-    if (!map_put(&conn->subs, nats_conn_sid(sub), sub, NULL)) {
+    if (!nats_sids_put(&conn->subs, sub)) {
         nats_subs_free(sub);
         return ERR_NO_MEMORY;
     }
     enum err err =
         broker_interest_add(nats_view_interest(conn->home, request->subject), &sub->interest);
     if (err) {
-        (void)map_remove(&conn->subs, nats_conn_sid(sub));
+        nats_sids_remove(&conn->subs, sub);
         nats_subs_free(sub);
         return err;
     }
@@ -132,7 +132,7 @@ void nats_subs_add(struct nats_conn *conn, const struct wire_nats_request *reque
 
 void nats_subs_unsub(struct nats_conn *conn, const struct wire_nats_request *request)
 {
-    struct nats_sub *sub = map_get(&conn->subs, request->sid);
+    struct nats_sub *sub = nats_sids_get(&conn->subs, request->sid);
     if (sub && request->unsub_max > sub->delivered)
         sub->max = request->unsub_max;
     else if (sub)
@@ -143,20 +143,19 @@ void nats_subs_unsub(struct nats_conn *conn, const struct wire_nats_request *req
 
 void nats_subs_remove_all(struct nats_conn *conn)
 {
-    size_t position = 0;
+    struct nats_sids_walk at_sub = {0};
     struct nats_sub *sub;
-    while ((sub = map_next(&conn->subs, &position)) != NULL)
+    while ((sub = nats_sids_next(&conn->subs, &at_sub)) != NULL)
         sub_remove(sub);
-    map_deinit(&conn->subs);
-    map_init(&conn->subs, core_random(conn->home->core));
+    nats_sids_deinit(&conn->subs);
 }
 
 void nats_subs_recheck(struct nats_conn *conn)
 {
     const struct security_permissions *permissions = conn->user ? conn->user->permissions : NULL;
-    size_t position = 0;
+    struct nats_sids_walk at_sub = {0};
     struct nats_sub *sub;
-    while ((sub = map_next(&conn->subs, &position)) != NULL) {
+    while ((sub = nats_sids_next(&conn->subs, &at_sub)) != NULL) {
         struct slice subject = sub->interest.subject;
         struct slice queue = sub->interest.queue;
         sub->is_filtered = security_permissions_filters(permissions, subject, queue);
