@@ -52,7 +52,7 @@ struct app {
     uint64_t kept_hash[4096];
     unsigned kept_count;
     unsigned accept_failures; /* accept fails so often */
-    size_t asked;             /* what the first recv asks for that finds 0 here */
+    _Atomic size_t asked;     /* what the first recv asks for that finds 0 here; of any core */
 };
 
 static inline uint64_t app_hash(struct slice bytes)
@@ -138,8 +138,8 @@ static inline int app_accept(struct os *os, int fd, struct sockaddr_storage *out
 static inline ssize_t app_recv(struct os *os, int fd, void *data, size_t size)
 {
     struct app *app = CONTAINER_OF(os, struct app, os);
-    if (app->asked == 0)
-        app->asked = size;
+    size_t none = 0;
+    atomic_compare_exchange_strong(&app->asked, &none, size);
     return os_posix()->ops->recv(os, fd, data, size);
 }
 
