@@ -142,11 +142,99 @@ static void nobody_joins_while_a_group_forgets(void **state)
     fixture_free(f);
 }
 
+/* --- a write that fails while there is no memory --- */
+
+struct squeeze {
+    struct fixture *f;
+    struct uuid topic_id;
+    struct share_wait wait;
+    size_t taken;
+    enum err err;
+    int64_t start;
+    bool is_ready;
+    sem_t over;
+};
+
+static struct share_cursor *squeeze_cursor(struct core *core, const struct squeeze *s)
+{
+    struct share_group *group =
+        broker_share_coordinator_group(broker_of(core)->shares, SLICE_LITERAL("g"), false);
+    assert_non_null(group);
+    struct share_cursor *cursor = broker_share_cursor_find(group, &s->topic_id, 0);
+    assert_non_null(cursor);
+    return cursor;
+}
+
+static void squeeze_written(struct share_wait *wait, enum err err)
+{
+    struct squeeze *s = wait->arg;
+    s->err = err;
+    sem_post(&s->over);
+}
+
+static void squeeze_fn(struct core *core, void *arg)
+{
+    struct squeeze *s = arg;
+    struct share_cursor *cursor = squeeze_cursor(core, s);
+    const struct cursor_run done = {.first = 12, .next = 20, .state = CURSOR_DONE};
+    struct codec_output value;
+    codec_output_init(&value, 4096);
+    cursor->cursor.start = cursor->cursor.end = 10;
+    assert_int_equal(broker_cursor_restore(&cursor->cursor, &done), ERR_OK);
+    assert_int_equal(broker_share_record_value(&value, cursor, 1), ERR_OK);
+    assert_int_equal(broker_share_cursor_restore(cursor, slice_make(value.data, value.size)),
+                     ERR_OK);
+    codec_output_deinit(&value);
+    broker_share_cursor_reset(cursor, 30); /* needs less than what is durable */
+    s->taken = (256 << 20) - budget_used(&s->f->budget);
+    budget_charge_always(&s->f->budget, s->taken);
+    s->wait = (struct share_wait){.done = squeeze_written, .arg = s};
+    broker_share_cursor_write(cursor, &s->wait);
+}
+
+static void squeeze_look_fn(struct core *core, void *arg)
+{
+    struct squeeze *s = arg;
+    const struct share_cursor *cursor = squeeze_cursor(core, s);
+    s->is_ready = cursor->is_ready;
+    s->start = cursor->cursor.start;
+}
+
+/* The state is not begun anew: what is durable counts as soon as there is memory for it. */
+static void a_failed_write_without_memory_forgets_nothing(void **state)
+{
+    struct fixture *f = fixture_new(1);
+    struct meeting m;
+    struct squeeze s = {.f = f};
+    sem_init(&m.over, 0, 0);
+    sem_init(&s.over, 0, 0);
+    assert_int_equal(fixture_create(f, 0, "orders", 1), ERR_OK);
+    fixture_on(f, 0, meeting_set_fn, &m);
+    meeting_wait(&m, 1);
+    s.topic_id = m.part.topic_id;
+    atomic_store(&f->store.is_failing, true);
+    fixture_on(f, 0, squeeze_fn, &s);
+    while (sem_wait(&s.over) != 0) {
+    }
+    assert_int_not_equal(s.err, ERR_OK);
+    fixture_on(f, 0, squeeze_look_fn, &s);
+    assert_false(s.is_ready);
+    budget_release(&f->budget, s.taken);
+    atomic_store(&f->store.is_failing, false);
+    fixture_on(f, 0, squeeze_look_fn, &s);
+    assert_true(s.is_ready);
+    assert_int_equal(s.start, 10);
+    sem_destroy(&m.over);
+    sem_destroy(&s.over);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_start_nowhere_makes_no_group),
         cmocka_unit_test(nobody_joins_while_a_group_forgets),
+        cmocka_unit_test(a_failed_write_without_memory_forgets_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

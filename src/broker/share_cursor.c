@@ -27,13 +27,6 @@ static struct slice part_key(const struct group_part *part)
     return slice_make(part, sizeof(*part));
 }
 
-struct share_cursor *broker_share_cursor_find(const struct share_group *group,
-                                              const struct uuid *topic_id, int32_t index)
-{
-    const struct group_part part = {.topic = *topic_id, .index = index};
-    return map_get(&group->parts, part_key(&part));
-}
-
 static struct share_cursor *cursor_new(struct share_group *group, const struct group_part *part)
 {
     struct budget *budget = group->shares->budget;
@@ -55,10 +48,9 @@ struct share_cursor *broker_share_cursor_get(struct share_group *group, const st
 {
     const struct group_part part = {.topic = *topic_id, .index = index};
     struct share_cursor *cursor = map_get(&group->parts, part_key(&part));
-    if (!cursor)
-        cursor = cursor_new(group, &part);
-    else
+    if (cursor)
         return cursor;
+    cursor = cursor_new(group, &part);
     if (!cursor)
         return NULL;
     cursor->group = group;
@@ -109,6 +101,23 @@ static enum err cursor_from(struct share_cursor *cursor, struct slice value)
     cursor->is_erased = false;
     cursor->limit = -1;
     return err;
+}
+
+enum err broker_share_cursor_revive(struct share_cursor *cursor)
+{
+    if (cursor->is_ready || cursor->is_writing || cursor->durable.size == 0)
+        return ERR_OK;
+    return cursor_from(cursor, slice_make(cursor->durable.data, cursor->durable.size));
+}
+
+struct share_cursor *broker_share_cursor_find(const struct share_group *group,
+                                              const struct uuid *topic_id, int32_t index)
+{
+    const struct group_part part = {.topic = *topic_id, .index = index};
+    struct share_cursor *cursor = map_get(&group->parts, part_key(&part));
+    if (cursor)
+        (void)broker_share_cursor_revive(cursor); /* else it is not ready, as who asks will see */
+    return cursor;
 }
 
 void broker_share_cursor_reset(struct share_cursor *cursor, int64_t start)
@@ -219,7 +228,8 @@ static void answers_end(struct list *answers, enum err err)
     }
 }
 
-/* All that ran ahead is void: as the newest durable record says, or as if never begun. */
+/* All that ran ahead is void: as the newest durable record says (as soon as there is memory for
+ * it), or as if never begun. */
 static void cursor_void(struct share_cursor *cursor, enum err err)
 {
     struct slice value = slice_make(cursor->durable.data, cursor->durable.size);
@@ -230,8 +240,8 @@ static void cursor_void(struct share_cursor *cursor, enum err err)
     cursor->is_ready = false;
     cursor->is_erased = value.size == 0;
     if (value.size > 0 && cursor_from(cursor, value) != ERR_OK)
-        log_error(core_logger(cursor->group->shares->core), "broker",
-                  "state of a share group cannot be made anew");
+        log_warn(core_logger(cursor->group->shares->core), "broker",
+                 "the share group's state is read again later: out of memory");
     list_splice_back(&cursor->sent, &cursor->answers);
     answers_end(&cursor->sent, err);
 }

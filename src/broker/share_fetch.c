@@ -358,7 +358,8 @@ static bool part_resolve(struct share_call *call, struct share_group *group,
     part->cursor->cursor.window_max = call->settings.share_partition_max_record_locks;
     part->cursor->cursor.count_max = (int16_t)call->settings.share_delivery_count_limit;
     part->cursor->is_committed = broker_group_settings_is_committed(&call->settings);
-    return true;
+    part->err = broker_share_cursor_revive(part->cursor);
+    return !part->err;
 }
 
 /* Where the cursor is to begin is being found, if its group reads the partition. */

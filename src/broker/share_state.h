@@ -130,6 +130,9 @@ void broker_share_coordinator_tell(struct broker_call *call, const char *kind,
 struct group_entry *broker_share_coordinator_entry(struct core *core, struct slice group_id);
 
 /* --- share_cursor.c --- */
+/* What is durable is in force again, if there was no memory for that when a write failed.
+ * ERR_NO_MEMORY: still none. */
+enum err broker_share_cursor_revive(struct share_cursor *cursor);
 /* The one that is there, or NULL. */
 struct share_cursor *broker_share_cursor_find(const struct share_group *group,
                                               const struct uuid *topic_id, int32_t index);
