@@ -46,21 +46,24 @@ struct other_name {
 static const struct other_name other_names[] = {
 #define KAFKA_ALIAS(text, same)                   {.name = text, .target = same, .factor = 1},
 #define KAFKA_SCALED(text, same, multiple, order) {text, same, multiple, order},
-#define KAFKA_ABSENT(text)
 #include "server/kafka_settings.def"
-#undef KAFKA_ALIAS
-#undef KAFKA_SCALED
-#undef KAFKA_ABSENT
+};
+
+/* Settings whose values are given: whatever else is asked for is refused. */
+struct fixed_name {
+    const char *name;
+    const char *words; /* with '|' between them */
+    const char *why;
+};
+
+static const struct fixed_name fixed_names[] = {
+#define KAFKA_FIXED(text, values, reason) {text, values, reason},
+#include "server/kafka_settings.def"
 };
 
 static const char *const absent_names[] = {
-#define KAFKA_ALIAS(text, same)
-#define KAFKA_SCALED(text, same, multiple, order)
 #define KAFKA_ABSENT(text) text,
 #include "server/kafka_settings.def"
-#undef KAFKA_ALIAS
-#undef KAFKA_SCALED
-#undef KAFKA_ABSENT
 };
 
 /* What one walk over the block knows. */
@@ -196,6 +199,17 @@ enum err server_settings_kafka_number(const struct server_conf_value *value, con
                             : server_conf_scalar_integer(value->text, out);
 }
 
+static enum err complain_number(struct walk *walk, const char *name,
+                                const struct server_conf_value *value)
+{
+    const char *unit = ends_in_ms(name) ? " of milliseconds or a text like \"7d\"" : "";
+    if (value->type == SERVER_CONF_STRING)
+        return server_conf_complain(walk->diag, &value->place, "%s is a number%s, not '%s'", name,
+                                    unit, (const char *)value->text.data);
+    return server_conf_complain(walk->diag, &value->place, "%s is a number%s, not a %s", name, unit,
+                                server_conf_type_name(value->type));
+}
+
 static enum err apply_number(struct walk *walk, const struct setting *setting,
                              const struct other_name *other, const struct server_conf_value *value)
 {
@@ -203,12 +217,12 @@ static enum err apply_number(struct walk *walk, const struct setting *setting,
     int64_t factor = other ? other->factor : 1;
     int64_t number;
     if (server_settings_kafka_number(value, name, &number) != ERR_OK)
-        return server_conf_complain(walk->diag, &value->place, "%s is a number%s, not a %s", name,
-                                    ends_in_ms(name) ? " of milliseconds or a text like \"7d\""
-                                                     : "",
-                                    server_conf_type_name(value->type));
+        return complain_number(walk, name, value);
     if (factor > 1 && number != -1 && __builtin_mul_overflow(number, factor, &number))
         number = INT64_MIN;
+    if (setting->min == setting->max && number != setting->min)
+        return server_conf_complain(walk->diag, &value->place, "%s can only be %lld", name,
+                                    (long long)setting->min);
     if (number < setting->min || number > setting->max)
         return server_conf_complain(walk->diag, &value->place, "%s lies between %lld and %lld",
                                     name,
@@ -287,6 +301,14 @@ static const struct other_name *find_other_name(struct slice key)
     return NULL;
 }
 
+static const struct fixed_name *find_fixed_name(struct slice key)
+{
+    for (size_t i = 0; i < COUNT_OF(fixed_names); i++)
+        if (server_conf_key_equal(key, fixed_names[i].name))
+            return &fixed_names[i];
+    return NULL;
+}
+
 static bool is_absent(struct slice key)
 {
     for (size_t i = 0; i < COUNT_OF(absent_names); i++)
@@ -319,6 +341,15 @@ static enum err apply_setting(struct walk *walk, size_t index, const struct othe
     return ERR_OK;
 }
 
+static enum err apply_fixed(struct walk *walk, const struct fixed_name *fixed,
+                            const struct server_conf_value *value)
+{
+    if (is_scalar(value) && is_word_of(fixed->words, value->text))
+        return ERR_OK;
+    return server_conf_complain(walk->diag, &value->place, "%s can only be %s: %s", fixed->name,
+                                fixed->words, fixed->why);
+}
+
 static enum err apply_anonymous(struct walk *walk, const struct server_conf_value *value)
 {
     bool truth = value->type == SERVER_CONF_BOOL && value->boolean;
@@ -347,6 +378,9 @@ static enum err apply_pair(struct walk *walk, const struct server_conf_pair *pai
     for (size_t i = 0; i < COUNT_OF(settings_table); i++)
         if (server_conf_key_equal(name, settings_table[i].name))
             return apply_setting(walk, i, other, value);
+    const struct fixed_name *fixed = find_fixed_name(pair->key);
+    if (fixed)
+        return apply_fixed(walk, fixed, value);
     if (is_absent(pair->key))
         return server_conf_complain(walk->diag, &pair->place,
                                     "Kafka's setting '%s' is not implemented in Leat",

@@ -223,8 +223,10 @@ static void test_values_outside_their_limits(void **state)
     assert_refused(fixture, "kafka {\n num.partitions: 0 }",
                    "leat.conf:2:18: num.partitions lies between 1 and");
     assert_refused(fixture, "kafka { num.partitions: 3g }", "lies between 1 and 2147483647");
-    assert_refused(fixture, "kafka { default.replication.factor: 3 }", "between 1 and 1");
-    assert_refused(fixture, "kafka { num.partitions: many }", "is a number, not a string");
+    assert_refused(fixture, "kafka { default.replication.factor: 3 }", "can only be 1");
+    assert_refused(fixture, "kafka { num.partitions: many }", "is a number, not 'many'");
+    assert_refused(fixture, "kafka { log.retention.ms: '7 d' }",
+                   "a number of milliseconds or a text like \"7d\", not '7 d'");
     assert_refused(fixture, "kafka { log.retention.ms: true }", "a number of milliseconds");
     assert_refused(fixture, "kafka { log.retention.hours: 9223372036854775807 }", "lies between");
     assert_refused(fixture, "kafka { log.cleanup.policy: shred }",
@@ -249,13 +251,25 @@ static void test_what_is_not_there_is_refused_by_name(void **state)
     struct fixture *fixture = *state;
     assert_refused(fixture, "kafka {\n\tlog.cleaner.threads: 1\n}",
                    "leat.conf:2:2: Kafka's setting 'log.cleaner.threads' is not implemented");
-    assert_refused(fixture, "kafka {\n\tshare.coordinator.state.topic.replication.factor: 1\n}",
-                   "leat.conf:2:2: Kafka's setting "
-                   "'share.coordinator.state.topic.replication.factor' is not implemented");
     assert_refused(fixture, "kafka { nonsense: 1 }", "1:9: unknown field 'nonsense' in kafka");
     assert_refused(fixture, "jetstream {}", "1:1: nats-server's setting 'jetstream' is not");
     assert_refused(fixture, "\nnonsense: 1", "leat.conf:2:1: unknown field 'nonsense'");
     assert_refused(fixture, "n: 3\nkafka { num.partitions: 1 }", "unknown field 'n'");
+}
+
+/* Those of every single node's server.properties, for instance. */
+static void test_what_leat_does_anyway_may_be_said(void **state)
+{
+    struct fixture *fixture = *state;
+    load_file(fixture, "kafka { offsets.topic.replication.factor: 1\n"
+                       "transaction.state.log.replication.factor = 1\n"
+                       "transaction.state.log.min.isr: \"1\"\n"
+                       "log.cleaner.enable: true\n"
+                       "group.coordinator.rebalance.protocols: 'classic,consumer' }");
+    assert_refused(fixture, "kafka { offsets.topic.replication.factor: 3 }",
+                   "leat.conf:1:43: offsets.topic.replication.factor can only be 1: a single node");
+    assert_refused(fixture, "kafka { log.cleaner.enable: false }", "can only be true: ");
+    assert_refused(fixture, "kafka { log.preallocate: [a] }", "can only be false: ");
 }
 
 static void test_a_key_that_is_only_a_variable_is_fine(void **state)
@@ -307,6 +321,7 @@ int main(void)
         TEST(test_the_finer_unit_of_retention_wins),
         TEST(test_values_outside_their_limits),
         TEST(test_what_is_not_there_is_refused_by_name),
+        TEST(test_what_leat_does_anyway_may_be_said),
         TEST(test_a_key_that_is_only_a_variable_is_fine),
         cmocka_unit_test(the_log_level_is_a_word),
     };
