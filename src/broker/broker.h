@@ -92,6 +92,7 @@ struct broker_setting_pair {
     struct slice value; /* null: back to the default */
 };
 
+struct topic_settings;
 /* Which part of a topic's description was wrong. */
 enum broker_topic_fault {
     BROKER_TOPIC_FAULT_NONE,
@@ -116,8 +117,11 @@ struct broker_topic_create {
     struct uuid out_id;
     int32_t out_partition_count;
     enum broker_topic_fault out_fault;
+    struct topic_settings *out_settings; /* it would have, with validate_only and ERR_OK */
 };
 void broker_topic_create(struct core *core, struct broker_topic_create *create);
+/* Gives out_settings back; whoever asked with validate_only does. */
+void broker_topic_create_release(struct broker_topic_create *create);
 
 /* ERR_NOT_FOUND, ERR_UNSUPPORTED (delete.topic.enable is false), ERR_ACCESS (internal). */
 struct broker_topic_delete {

@@ -179,12 +179,13 @@ void broker_topic_config_unref(struct topic_settings *settings)
     free(settings);
 }
 
-static void topic_config_binding(const struct broker_topic *topic, config_entry_fn fn, void *arg)
+static void topic_config_binding(const struct topic_settings *settings, config_entry_fn fn,
+                                 void *arg)
 {
-    bool is_set = topic->binding != NULL;
+    bool is_set = settings->binding != NULL;
     struct config_entry entry = {
         .name = BROKER_BINDING_NAME,
-        .value = is_set ? topic->binding->text : "",
+        .value = is_set ? settings->binding->text : "",
         .source = is_set ? CONFIG_SOURCE_TOPIC : CONFIG_SOURCE_DEFAULT,
         .type = CONFIG_TYPE_LIST,
         .doc = "Subjects of NATS that are bound to the topic: what is published to them is "
@@ -204,14 +205,19 @@ static void topic_config_binding(const struct broker_topic *topic, config_entry_
 void broker_topic_config_each(struct core *core, const struct broker_topic *topic,
                               config_entry_fn fn, void *arg)
 {
-    const struct topic_settings *settings = broker_topic_version_of(topic)->settings;
+    broker_topic_config_each_of(core, broker_topic_version_of(topic)->settings, fn, arg);
+}
+
+void broker_topic_config_each_of(struct core *core, const struct topic_settings *settings,
+                                 config_entry_fn fn, void *arg)
+{
     for (unsigned i = 0; i < COUNT_OF(topic_rules); i++) {
         struct config_own own = {.rule = &topic_rules[i], .source = CONFIG_SOURCE_TOPIC};
         if (settings->set & (config_set)1 << i)
             own.values = &settings->config;
         broker_settings_synonyms(core, &own, fn, arg);
     }
-    topic_config_binding(topic, fn, arg);
+    topic_config_binding(settings, fn, arg);
     for (unsigned i = 0; i < COUNT_OF(topic_fixed); i++) {
         struct config_entry entry = {
             .name = topic_fixed[i].name,

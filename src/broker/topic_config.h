@@ -63,9 +63,13 @@ typedef void (*config_entry_fn)(void *arg, const struct config_entry *entry);
 
 struct core;
 struct broker_topic;
+struct topic_settings;
 /* All settings of the topic (or of this broker), in order of the tables. On any core. */
 void broker_topic_config_each(struct core *core, const struct broker_topic *topic,
                               config_entry_fn fn, void *arg);
+/* The same of a topic that could be made: broker_topic_create.out_settings. */
+void broker_topic_config_each_of(struct core *core, const struct topic_settings *settings,
+                                 config_entry_fn fn, void *arg);
 /* cluster: only what was set for all brokers by broker_settings_alter, as Kafka describes the
  * resource without a name. */
 void broker_settings_each(struct core *core, bool cluster, config_entry_fn fn, void *arg);

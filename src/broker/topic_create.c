@@ -293,6 +293,8 @@ static void create_serve(struct core *core, struct broker_call *call)
     bool is_locked = !err && settings;
     if (is_locked)
         err = create_locked(core, create, settings, &is_begun);
+    if (!err && create->validate_only)
+        create->out_settings = broker_topic_config_ref(settings);
     broker_topic_config_unref(settings);
     if (is_begun || err == ERR_AGAIN)
         return;
@@ -305,7 +307,14 @@ void broker_topic_create(struct core *core, struct broker_topic_create *create)
 {
     create->out_fault = BROKER_TOPIC_FAULT_NONE;
     create->out_partition_count = -1;
+    create->out_settings = NULL;
     memset(&create->out_id, 0, sizeof(create->out_id));
     create->call.diag.text[0] = 0;
     broker_call_to_owner(core, &create->call, create_serve);
+}
+
+void broker_topic_create_release(struct broker_topic_create *create)
+{
+    broker_topic_config_unref(create->out_settings);
+    create->out_settings = NULL;
 }

@@ -201,6 +201,8 @@ static void faults_say_which_part_is_wrong(void **state)
     c.validate_only = true;
     assert_int_equal(fixture_call(f, 0, &c.call, fixture_create_fn, &c), ERR_OK);
     assert_int_equal(c.out_partition_count, 1);
+    assert_non_null(c.out_settings);
+    broker_topic_create_release(&c);
     assert_null(fixture_find(f, 0, "t"));
     fixture_free(f);
 }

@@ -141,6 +141,16 @@ enum cli_exit cli_config_parse(struct cli *cli, const char *text, struct cli_con
     return CLI_OK;
 }
 
+void cli_config_hint(struct cli *cli, struct slice key, const struct slice *names, size_t count)
+{
+    struct cli_nearest nearest;
+    cli_nearest_init(&nearest, key);
+    for (size_t i = 0; i < count; i++)
+        cli_nearest_offer(&nearest, names[i]);
+    if (nearest.best.data && !slice_equal(nearest.best, key))
+        cli_note(cli, "      did you mean %s?", cli_string(cli, nearest.best));
+}
+
 /* --- changing --- */
 
 struct change {
@@ -159,14 +169,11 @@ static void hint_at_name(struct cli *cli, const struct change *change)
         query.name = slice_text(cli_words(cli, "%d", cli->cluster->controller));
     if (fetch(cli, &query, &known))
         return;
-    for (size_t i = 0; i < change->count; i++) {
-        struct cli_nearest nearest;
-        cli_nearest_init(&nearest, change->pairs[i].key);
-        for (size_t k = 0; k < known.configs_count; k++)
-            cli_nearest_offer(&nearest, known.configs[k].name);
-        if (nearest.best.data && !slice_equal(nearest.best, change->pairs[i].key))
-            cli_note(cli, "      did you mean %s?", cli_string(cli, nearest.best));
-    }
+    struct slice *names = cli_alloc(cli, known.configs_count, sizeof(*names));
+    for (size_t k = 0; k < known.configs_count; k++)
+        names[k] = known.configs[k].name;
+    for (size_t i = 0; i < change->count; i++)
+        cli_config_hint(cli, change->pairs[i].key, names, known.configs_count);
 }
 
 static enum cli_exit send_change(struct cli *cli, const struct change *change)

@@ -25,6 +25,9 @@ struct cli_config_pair {
 /* "key=value"; in names that end in ms or bytes a value with a unit becomes the number. */
 enum cli_exit cli_config_parse(struct cli *cli, const char *text, struct cli_config_pair *out);
 
+/* Says which of the names the key was meant to be, unless it is one of them or like none. */
+void cli_config_hint(struct cli *cli, struct slice key, const struct slice *names, size_t count);
+
 enum cli_exit cli_config_topic(struct cli *cli);
 enum cli_exit cli_config_show(struct cli *cli);
 enum cli_exit cli_config_set(struct cli *cli);

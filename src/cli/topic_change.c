@@ -14,6 +14,7 @@
 
 #define UNKNOWN_TOPIC  3
 #define TOPIC_EXISTS   36
+#define INVALID_CONFIG 40
 #define COUNT_MAX      1000000
 #define ASK_ALLOWED_MS 60000
 
@@ -51,10 +52,36 @@ static enum cli_exit take_settings(struct cli *cli, struct kafka_create_topics_r
     return CLI_OK;
 }
 
-static enum cli_exit say_created(struct cli *cli,
+/* A setting was refused: perhaps its name was mistyped. All names come with a topic that could be
+ * made. */
+static void hint_at_settings(struct cli *cli, const struct kafka_create_topics_request *asked)
+{
+    struct kafka_create_topics_request_topic topic = asked->topics[0];
+    struct kafka_create_topics_request request = *asked;
+    struct kafka_create_topics_response response;
+    topic.configs_count = 0;
+    request.topics = &topic;
+    request.topics_count = 1;
+    request.validate_only = true;
+    struct cli_cluster_call call = {.node = CLI_CLUSTER_CONTROLLER,
+                                    .key = KAFKA_API_CREATE_TOPICS,
+                                    .request = &request,
+                                    .response = &response};
+    if (cli_cluster_call(cli, &call) || response.topics_count == 0)
+        return;
+    size_t count = response.topics[0].configs_count;
+    struct slice *names = cli_alloc(cli, count, sizeof(*names));
+    for (size_t i = 0; i < count; i++)
+        names[i] = response.topics[0].configs[i].name;
+    for (size_t i = 0; i < asked->topics[0].configs_count; i++)
+        cli_config_hint(cli, asked->topics[0].configs[i].name, names, count);
+}
+
+static enum cli_exit say_created(struct cli *cli, const struct kafka_create_topics_request *request,
                                  const struct kafka_create_topics_response *response)
 {
     bool dry = cli_flags_has(&cli->flags, CLI_FLAG_DRY_RUN);
+    bool is_hinted = false; /* all topics have the same settings */
     size_t failed = 0, done = 0;
     enum cli_exit last = CLI_OK;
     for (size_t i = 0; i < response->topics_count; i++) {
@@ -66,6 +93,9 @@ static enum cli_exit say_created(struct cli *cli,
             done++;
         } else if (topic->error_code) {
             last = cli_error_say(cli, name, topic->error_code, topic->error_message);
+            if (topic->error_code == INVALID_CONFIG && !is_hinted)
+                hint_at_settings(cli, request);
+            is_hinted = is_hinted || topic->error_code == INVALID_CONFIG;
             failed++;
         } else {
             const char *count = topic->num_partitions > 0
@@ -109,7 +139,7 @@ enum cli_exit cli_topic_create(struct cli *cli)
                                     .request = &request,
                                     .response = &response};
     result = cli_cluster_call(cli, &call);
-    return result ? result : say_created(cli, &response);
+    return result ? result : say_created(cli, &request, &response);
 }
 
 /* --- delete --- */

@@ -56,27 +56,37 @@ static void config_add(void *arg, const struct config_entry *entry)
     config->is_sensitive = entry->sensitive;
 }
 
-/* Settings of a topic that was made; none where it is only a rehearsal. */
-static void topic_configs_fill(struct kafka_request *request,
-                               struct kafka_create_topics_response_topic *out)
+static void made_each(const struct topics_create *made, config_entry_fn fn, void *arg)
 {
-    struct config_fill fill = {.request = request, .out = out};
-    const struct broker_topic *topic =
-        out->error_code ? NULL : broker_topic_find_id(request->core, &out->topic_id);
-    if (topic)
-        broker_topic_config_each(request->core, topic, config_count, &fill);
-    out->configs = arena_alloc_array(&request->arena, fill.capacity, sizeof(*out->configs));
-    if (topic && out->configs)
-        broker_topic_config_each(request->core, topic, config_add, &fill);
-    if (!out->configs)
+    struct core *core = made->request->core;
+    const struct broker_topic *topic = broker_topic_find_id(core, &made->create.out_id);
+    if (made->create.out_settings)
+        broker_topic_config_each_of(core, made->create.out_settings, fn, arg);
+    else if (topic)
+        broker_topic_config_each(core, topic, fn, arg);
+}
+
+/* Settings of a topic that was made, or that could be. */
+static void made_configs_fill(const struct topics_create *made)
+{
+    struct kafka_create_topics_response_topic *out = made->out;
+    struct config_fill fill = {.request = made->request, .out = out};
+    made_each(made, config_count, &fill);
+    out->configs = arena_alloc_array(&made->request->arena, fill.capacity, sizeof(*out->configs));
+    if (out->configs)
+        made_each(made, config_add, &fill);
+    else
         out->topic_config_error_code = KAFKA_UNKNOWN_SERVER_ERROR;
 }
 
 static void topics_answer(struct kafka_request *request)
 {
     struct topics *state = request->state;
-    for (size_t i = 0; request->version >= 5 && i < state->response.topics_count; i++)
-        topic_configs_fill(request, &state->response.topics[i]);
+    for (size_t i = 0; i < state->response.topics_count; i++) {
+        struct kafka_create_topics_response_topic *out = &state->response.topics[i];
+        if (out->error_code) /* no settings, which is not null */
+            out->configs = arena_alloc_array(&request->arena, 0, sizeof(*out->configs));
+    }
     kafka_request_answer(request, create_topics, &state->response);
 }
 
@@ -123,7 +133,10 @@ static void topic_created(struct broker_call *call)
         out->topic_id = made->create.out_id;
         out->num_partitions = made->create.out_partition_count;
         out->replication_factor = 1;
+        if (request->version >= 5)
+            made_configs_fill(made);
     }
+    broker_topic_create_release(&made->create);
     if (--state->pending == 0)
         topics_answer(request);
 }

@@ -87,6 +87,10 @@ class TopicsTest(command.CommandCase):
                          {"retention.ms": "604800000", "max.message.bytes": "2097152"})
         done = self.leat_both("topic", "config", name, "retenton.ms=1d", code=command.USAGE)
         self.assertIn("did you mean retention.ms?", done.err)
+        done = self.leat_both("topic", "create", name + "-2", "-c", "retenton.ms=1d",
+                              "-c", "max.message.bytes=5000", code=command.USAGE)
+        self.assertEqual(done.err.count("did you mean"), 1)
+        self.assertIn("did you mean retention.ms?", done.err)
         self.leat("topic", "create", "keyed", "-c", "cleanup.policy=compact")
         done = self.leat_both("produce", "keyed", "no key", code=command.FAILED)
         self.assertIn("-k KEY", done.err)
