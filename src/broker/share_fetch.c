@@ -116,18 +116,23 @@ static bool is_change(const struct share_call_part *part, int64_t start)
 static void part_acknowledge(struct share_call *call, struct share_group *group,
                              struct share_call_part *part)
 {
+    const struct broker_topic *topic = broker_topic_find_id(shares_of(call)->core, &part->topic_id);
     part->cursor = broker_share_cursor_find(group, &part->topic_id, part->index);
     struct share_wait *wait = arena_alloc(&call->arena, sizeof(*wait));
     if (!wait)
         part->ack_err = ERR_NO_MEMORY;
+    else if (!topic || !broker_partition_at(topic, part->index))
+        part->ack_err = ERR_NOT_FOUND;
     else if (!part->cursor || !part->cursor->is_ready)
         part->ack_err = ERR_ACCESS;
     else
         part->ack_err = acks_check(call, part);
-    int64_t start = part->cursor ? part->cursor->cursor.start : 0;
+    if (part->ack_err)
+        return;
+    int64_t start = part->cursor->cursor.start;
     for (size_t i = 0; i < part->ack_count && !part->ack_err; i++)
         part->ack_err = ack_apply(part, &part->acks[i]);
-    if (!wait || part->ack_err == ERR_ACCESS || part->ack_err == ERR_INVALID)
+    if (part->ack_err == ERR_ACCESS || part->ack_err == ERR_INVALID)
         return;
     broker_share_cursor_settle(part->cursor);
     if (!is_change(part, start) && !part->ack_err)

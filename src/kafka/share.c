@@ -43,9 +43,11 @@ static int16_t error_of_part(enum err err)
     return err == ERR_INVALID ? KAFKA_UNKNOWN_SERVER_ERROR : kafka_error_of_read(err);
 }
 
-static int16_t error_of_ack(enum err err)
+static int16_t error_of_ack(struct core *core, const struct share_call_part *part)
 {
-    return err == ERR_ACCESS ? KAFKA_INVALID_RECORD_STATE : kafka_error_of(err);
+    if (part->ack_err == ERR_NOT_FOUND && !broker_topic_find_id(core, &part->topic_id))
+        return KAFKA_UNKNOWN_TOPIC_ID;
+    return part->ack_err == ERR_ACCESS ? KAFKA_INVALID_RECORD_STATE : kafka_error_of(part->ack_err);
 }
 
 /* --- a connection that goes takes its sessions along --- */
@@ -139,7 +141,7 @@ static void fetch_part_answer(const struct share_state *state, size_t index,
     kafka_share_fetch_response_partition_init(out);
     out->partition_index = part->index;
     out->error_code = error_of_part(part->err);
-    out->acknowledge_error_code = error_of_ack(part->ack_err);
+    out->acknowledge_error_code = error_of_ack(state->request->core, part);
     out->records.bytes = SLICE_LITERAL("");
     if (!part->is_read)
         return;
@@ -306,7 +308,7 @@ static void acknowledge_done(struct broker_call *call)
         const struct share_call_part *part = &state->call.named[i];
         kafka_share_acknowledge_response_partition_init(&outs[i]);
         outs[i].partition_index = part->index;
-        outs[i].error_code = error_of_ack(part->ack_err);
+        outs[i].error_code = error_of_ack(state->request->core, part);
         if (!topic || !uuid_equal(&topic->topic_id, &part->topic_id)) {
             topic = &response.responses[response.responses_count++];
             kafka_share_acknowledge_response_topic_init(topic);

@@ -13,6 +13,7 @@ from lib import share
 
 UNKNOWN_MEMBER, INVALID_REQUEST, GROUP_UNKNOWN, FENCED_EPOCH = 25, 42, 69, 110
 INVALID_STATE, NO_SESSION, INVALID_EPOCH = 121, 122, 123
+UNKNOWN_TOPIC_ID = 100
 GAP, ACCEPT, RELEASE, REJECT, RENEW = range(5)
 LOCK_MS = 1000
 DELIVERIES = 3
@@ -151,6 +152,14 @@ class ShareTest(case.ServerCase):
             answer = member.acknowledge((0, 0, RENEW), renew=True)
             self.assertEqual(answer["ack"], {0: 0})
         self.assertEqual(member.acknowledge((0, 0, ACCEPT))["ack"], {0: 0})
+
+    def test_what_is_held_of_a_topic_that_goes(self):
+        member = self.begin()
+        self.produce(2)
+        self.assertEqual(member.take(count=2), [(0, 1, 1)])
+        self.assertEqual(self.plain.delete_topic(self.topic), 0)
+        self.assertEqual(member.acknowledge((0, 0, ACCEPT))["ack"], {0: UNKNOWN_TOPIC_ID})
+        self.assertEqual(member.fetch(acks=[(1, 1, ACCEPT)])["ack"], {0: UNKNOWN_TOPIC_ID})
 
     def test_a_connection_that_goes_gives_back_what_it_held(self):
         member, other = self.begin("one"), self.begin("two")
