@@ -104,6 +104,11 @@ static int fake_stderr_to(struct os *os, const char *path)
     return -ENOSYS;
 }
 
+static int fake_process_signal(struct os *os, int64_t pid, int number)
+{
+    return -ESRCH;
+}
+
 static const struct os_ops fake_ops = {
     .mono_ns = fake_mono_ns,
     .wall_ms = fake_wall_ms,
@@ -150,6 +155,7 @@ static const struct os_ops fake_ops = {
     .thread_join = no_thread_join,
     .thread_cpu_ns = fake_mono_ns,
     .stderr_to = fake_stderr_to,
+    .process_signal = fake_process_signal,
 };
 
 struct os_fake *os_fake_new(uint64_t seed)

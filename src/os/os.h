@@ -118,6 +118,8 @@ struct os_ops {
     uint64_t (*thread_cpu_ns)(struct os *os); /* CPU time of the calling thread */
     /* What goes to stderr is appended to that file from now on, which is made when missing. */
     int (*stderr_to)(struct os *os, const char *path);
+    /* Sends a signal to the process pid > 0; number 0 only asks whether that could be done. */
+    int (*process_signal)(struct os *os, int64_t pid, int number);
 };
 
 struct os {

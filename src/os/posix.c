@@ -499,6 +499,13 @@ static int posix_stderr_to(struct os *os, const char *path)
     return result;
 }
 
+static int posix_process_signal(struct os *os, int64_t pid, int number)
+{
+    if (pid <= 0 || pid > INT32_MAX)
+        return -ESRCH;
+    return kill((pid_t)pid, number) != 0 ? -errno : 0;
+}
+
 static const struct os_ops posix_ops = {
     .mono_ns = posix_mono_ns,
     .wall_ms = posix_wall_ms,
@@ -545,6 +552,7 @@ static const struct os_ops posix_ops = {
     .thread_join = posix_thread_join,
     .thread_cpu_ns = posix_thread_cpu_ns,
     .stderr_to = posix_stderr_to,
+    .process_signal = posix_process_signal,
 };
 
 static const struct os posix = {&posix_ops};

@@ -374,6 +374,15 @@ static void threads(void **state)
     assert_int_equal(sigismember(&after, SIGTERM), sigismember(&before, SIGTERM));
 }
 
+static void other_processes(void **state)
+{
+    struct os *os = os_posix();
+    assert_int_equal(os->ops->process_signal(os, getpid(), 0), 0);
+    assert_int_equal(os->ops->process_signal(os, INT32_MAX, 0), -ESRCH);
+    assert_int_equal(os->ops->process_signal(os, 0, 0), -ESRCH); /* not a group */
+    assert_int_equal(os->ops->process_signal(os, -1, 0), -ESRCH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +396,7 @@ int main(void)
         cmocka_unit_test(polling),
         cmocka_unit_test(signals_are_read),
         cmocka_unit_test(threads),
+        cmocka_unit_test(other_processes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

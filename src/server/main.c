@@ -11,6 +11,7 @@
 #include "server/nats.h"
 #include "server/private_folder.h"
 #include "server/server.h"
+#include "server/signal.h"
 
 #define PATH_SIZE_MAX 4096
 /* Descriptors that are asked for; fewer do. */
@@ -196,6 +197,16 @@ static int serve(struct program *program, const struct server_settings *settings
     return status;
 }
 
+static int send_signal(struct program *program, const struct server_settings *settings)
+{
+    struct diag diag = {""};
+    if (server_signal_send(program->os, slice_text(settings->signal), (unsigned)getpid(), &diag) ==
+        ERR_OK)
+        return 0;
+    fprintf(stderr, "nats-server: %s\n", diag.text);
+    return 1;
+}
+
 static int act(struct program *program, const struct server_settings *settings)
 {
     switch (settings->act) {
@@ -210,6 +221,8 @@ static int act(struct program *program, const struct server_settings *settings)
     case SERVER_ACT_CHECK:
         printf("%s: fine\n", settings->file ? settings->file : "no configuration file");
         return 0;
+    case SERVER_ACT_SIGNAL:
+        return send_signal(program, settings);
     default:
         return serve(program, settings);
     }

@@ -213,6 +213,13 @@ static enum err set_test(struct load *load, struct slice value)
     return ERR_OK;
 }
 
+static enum err set_signal(struct load *load, struct slice value)
+{
+    load->settings->act = SERVER_ACT_SIGNAL;
+    load->settings->signal = (const char *)value.data;
+    return ERR_OK;
+}
+
 /* What the server does anyhow. */
 static enum err set_nothing(struct load *load, struct slice value)
 {
@@ -224,6 +231,7 @@ static const struct option nats_options[] = {
     {"--version", "-v", false, true, set_version},
     {"--help", "-h", false, true, set_help},
     {"--t", "-t", false, true, set_test},
+    {"--signal", "-sl", true, true, set_signal},
     {"--port", "-p", true, false, set_nats_port},
     {"--addr", "-a", true, false, set_nats_host},
     {"--net", NULL, true, false, set_nats_host},
@@ -255,8 +263,6 @@ static const char *const nats_absent[] = {
     "s",
     "syslog",
     "r",
-    "sl",
-    "signal",
     "ms",
     "https_port",
     "js",
@@ -297,6 +303,8 @@ const char *server_settings_nats_help(void)
            "  -l, --log FILE           say all into FILE; SIGUSR1 opens it again\n"
            "  -c, --config FILE        read the configuration FILE\n"
            "  -t                       say whether the configuration is right, and leave\n"
+           "  -sl, --signal SIGNAL[=PID]  send ldm, stop, quit, term, reopen or reload to the\n"
+           "                           server that runs, or to the one of that number or file\n"
            "      --user USER          ask for this user\n"
            "      --pass PASSWORD      and this password\n"
            "      --auth TOKEN         or for this token\n"
@@ -311,6 +319,7 @@ const char *server_settings_nats_help(void)
 const char *server_settings_help(void)
 {
     return "usage: leatd [OPTIONS]\n"
+           "       leatd nats-server [OPTIONS]   with nats-server's own options and files\n"
            "\n"
            "  -c, --config FILE  read the configuration FILE\n"
            "      --check FILE   say whether the configuration FILE is right, and leave\n"
@@ -527,6 +536,10 @@ enum err server_settings_load(struct server_settings *settings,
         err = server_settings_kafka_listen(settings, SLICE_LITERAL("127.0.0.1:9092"), diag);
     if (!err)
         err = apply_arguments(&load, true);
+    if (!err && settings->is_nats_server && settings->act == SERVER_ACT_CHECK && !settings->file) {
+        diag_set(diag, "must specify [-c, --config] option to check configuration file syntax");
+        err = ERR_INVALID;
+    }
     bool is_reading = settings->act == SERVER_ACT_RUN || settings->act == SERVER_ACT_CHECK;
     if (!err && settings->file && is_reading)
         err = apply_file(&load);

@@ -22,6 +22,7 @@ enum server_act {
     SERVER_ACT_CHECK, /* the file is fine; say so and leave */
     SERVER_ACT_VERSION,
     SERVER_ACT_HELP,
+    SERVER_ACT_SIGNAL, /* send one to a server that runs, and leave */
 };
 
 struct server_topic_places;
@@ -31,6 +32,7 @@ struct server_settings {
     struct arena arena;
     enum server_act act;
     bool is_nats_server; /* started as nats-server: its options, its words, no Kafka */
+    const char *signal;  /* for SERVER_ACT_SIGNAL, as nats-server takes it */
     const char *file;    /* of the configuration; NULL: none */
     const char *data;    /* the folder of all logs, as written; NULL: nothing is to be kept */
     unsigned core_count; /* 0: all */

@@ -241,6 +241,25 @@ class NatsServer(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertRegex(said, r"(?m)^\[\d+\] \S+ \S+ \[FTL\] .*in use")
 
+    def test_signals_by_the_option(self):
+        program = self.start(config="max_payload: 1000")
+        pid_file = program.folder / "pid"
+        pid_file.write_text(f"{program.process.pid}\n", encoding="utf-8")
+        program.configure("max_payload: 2000")
+        self.assertEqual(leatd.run(["nats-server", "--signal", f"reload={pid_file}"]), (0, ""))
+        program.until("configuration reloaded")
+        code, said = leatd.run(["nats-server", "-sl", "quiet=1"])
+        self.assertEqual((code, said), (1, 'nats-server: unknown signal "quiet"\n'))
+        code, said = leatd.run(["nats-server", f"--signal=quit={program.process.pid}"])
+        self.assertEqual((code, said), (0, ""))
+        program.until("stopped")
+        self.assertEqual(program.process.wait(30 * SLOWER), 0)
+
+    def test_a_check_needs_a_file(self):
+        code, said = leatd.run(["nats-server", "-t"])
+        self.assertEqual(code, 2)
+        self.assertIn("must specify [-c, --config] option", said)
+
     def test_version(self):
         for word in ("-v", "--version", "version"):
             code, said = leatd.run(["nats-server", word])
