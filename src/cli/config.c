@@ -144,7 +144,14 @@ enum cli_exit cli_config_parse(struct cli *cli, const char *text, struct cli_con
 void cli_config_hint(struct cli *cli, struct slice key, const struct slice *names, size_t count)
 {
     struct cli_nearest nearest;
-    cli_nearest_init(&nearest, key);
+    /* Kafka has some in hours and minutes, too; servers answer those in milliseconds. */
+    static const char *const units[] = {".hours", ".minutes", ".seconds"};
+    struct slice meant = key;
+    for (size_t i = 0; i < COUNT_OF(units); i++)
+        if (ends_with(key, units[i]))
+            meant = slice_text(cli_words(cli, "%.*s.ms", (int)(key.size - strlen(units[i])),
+                                         (const char *)key.data));
+    cli_nearest_init(&nearest, meant);
     for (size_t i = 0; i < count; i++)
         cli_nearest_offer(&nearest, names[i]);
     if (nearest.best.data && !slice_equal(nearest.best, key))

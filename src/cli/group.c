@@ -64,7 +64,8 @@ enum cli_exit cli_group_list(struct cli *cli)
     if (count > 1)
         qsort(all, count, sizeof(*all), compare_listed);
     struct cli_doc *list = cli_doc_list(cli);
-    list->no_rows = "There are no groups.";
+    list->no_rows = count > 0 ? "No group is in that state; without --state all are listed."
+                              : "There are no groups.";
     for (size_t i = 0; i < count; i++) {
         if (!is_wanted(cli, all[i].group.group_state))
             continue;

@@ -46,10 +46,11 @@ enum cli_exit cli_overview_show(struct cli *cli)
     enum cli_exit result = cli_topics_fetch(cli, NULL, 0, &topics);
     if (result)
         return result;
-    int64_t partitions = 0, offline = 0, topic_count = 0;
+    int64_t partitions = 0, internal = 0, offline = 0, topic_count = 0;
     for (size_t t = 0; t < topics.topics_count; t++) {
         topic_count += !topics.topics[t].is_internal;
-        partitions += (int64_t)topics.topics[t].partitions_count;
+        *(topics.topics[t].is_internal ? &internal : &partitions) +=
+            (int64_t)topics.topics[t].partitions_count;
         for (size_t p = 0; p < topics.topics[t].partitions_count; p++)
             offline += topics.topics[t].partitions[p].leader_id < 0;
     }
@@ -59,6 +60,7 @@ enum cli_exit cli_overview_show(struct cli *cli)
     cli_doc_add(cli, record, "controller", CLI_DOC_NUMBER, cli->cluster->controller);
     cli_doc_add(cli, record, "topics", CLI_DOC_NUMBER, topic_count);
     cli_doc_add(cli, record, "partitions", CLI_DOC_NUMBER, partitions);
+    cli_doc_add(cli, record, "internal_partitions", CLI_DOC_NUMBER, internal);
     cli_doc_add(cli, record, "partitions_offline", CLI_DOC_NUMBER, offline);
     cli_doc_add(cli, record, "apis", CLI_DOC_NUMBER,
                 (int64_t)cli_ask_versions(cli->cluster->bootstrap)->api_keys_count);

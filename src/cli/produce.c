@@ -21,7 +21,7 @@ const char cli_produce_details[] =
     "Formats (-f) say how a record stands in the input; the default is '%v\\n'.\n"
     "  %k %v      key, value: up to the text behind, or of the size read before\n"
     "  %K %V      their sizes: a number and a text, or {big32}, {little16}, {byte} and so on\n"
-    "  %p %d      partition, timestamp in milliseconds\n"
+    "  %p %d      partition (-p goes before it), timestamp in milliseconds\n"
     "  %k{hex}    written in hex; also {base64}\n"
     "  json       a line of JSON with key, value, headers, timestamp, partition, as\n"
     "             leat consume -f json writes it\n"
@@ -31,7 +31,8 @@ const char cli_produce_details[] =
     "  echo hello | leat produce greetings\n"
     "  leat produce greetings hello world -k friend\n"
     "  leat produce orders -f '%k\\t%v\\n' -F orders.tsv -z zstd\n"
-    "  leat consume orders -f json -e | leat produce copy -f json\n"
+    "  leat consume orders -f json -e | leat produce copy -f json -p 0\n"
+    "                        without -p copy needs all partitions that orders has\n"
     "  leat produce orders -k 42 -Z ''                  a tombstone\n";
 
 struct producing {
@@ -49,6 +50,7 @@ struct producing {
     enum cli_exit result;
     rd_kafka_resp_err_t err; /* of the first that failed */
     const char *trouble;
+    int32_t missing_partition; /* of the first that failed; -1: that was not the reason */
     struct cli_client_trouble unreachable;
 };
 
@@ -83,6 +85,8 @@ static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, voi
     if (p->trouble)
         return;
     bool timed_out = message->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && p->unreachable.err;
+    if (message->err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+        p->missing_partition = message->partition;
     p->trouble =
         timed_out ? p->unreachable.words : cli_words(p->cli, "%s", rd_kafka_err2str(message->err));
     p->err = message->err;
@@ -228,12 +232,13 @@ static enum cli_exit send_record(struct producing *p, const struct cli_record *r
     struct slice value = record->value;
     if (p->null_values && value.size == 0)
         value = SLICE_NULL;
+    int32_t partition = p->given.partition >= 0 ? p->given.partition : record->partition;
     rd_kafka_headers_t *headers = headers_of(p, record);
     rd_kafka_resp_err_t err;
     do {
         err = rd_kafka_producev(
-            p->client, RD_KAFKA_V_TOPIC(p->cli->arguments[0]),
-            RD_KAFKA_V_PARTITION(record->partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+            p->client, RD_KAFKA_V_TOPIC(p->cli->arguments[0]), RD_KAFKA_V_PARTITION(partition),
+            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
             RD_KAFKA_V_KEY(record->key.data, record->key.size),
             RD_KAFKA_V_VALUE((void *)value.data, value.size),
             RD_KAFKA_V_TIMESTAMP(record->timestamp_ms < 0 ? 0 : record->timestamp_ms),
@@ -310,7 +315,13 @@ static enum cli_exit say_result(struct producing *p)
     struct cli *cli = p->cli;
     if (p->failed > 0) {
         const char *fix = NULL;
-        if (p->result == CLI_NOT_FOUND)
+        if (p->missing_partition >= 0) {
+            p->trouble =
+                cli_words(cli, "%s has no partition %d", cli->arguments[0], p->missing_partition);
+            fix = cli_words(
+                cli, "leat topic grow %s COUNT adds partitions; -p N takes them all into one",
+                cli->arguments[0]);
+        } else if (p->result == CLI_NOT_FOUND)
             fix = cli_words(cli, "leat topic create %s makes the topic", cli->arguments[0]);
         else if (p->err == RD_KAFKA_RESP_ERR_INVALID_RECORD)
             fix = "a compacted topic takes no record without a key: -k KEY, or -f '%k:%v\\n'";
@@ -326,7 +337,7 @@ static enum cli_exit say_result(struct producing *p)
 
 enum cli_exit cli_produce_run(struct cli *cli)
 {
-    struct producing p = {.cli = cli};
+    struct producing p = {.cli = cli, .missing_partition = -1};
     bool txn = cli_flags_has(&cli->flags, CLI_FLAG_TXN);
     enum cli_exit result = take_flags(&p);
     if (!result)

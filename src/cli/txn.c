@@ -45,7 +45,9 @@ enum cli_exit cli_txn_list(struct cli *cli)
         request.state_filters[request.state_filters_count++] = with_capital(cli, state);
     enum cli_exit result = cli_cluster_open(cli);
     struct cli_doc *list = cli_doc_list(cli);
-    list->no_rows = "There are no transactional ids.";
+    list->no_rows = request.state_filters_count > 0
+                        ? "No transactional id is in that state; without --state all are listed."
+                        : "There are no transactional ids.";
     for (size_t n = 0; !result && n < cli->cluster->node_count; n++) {
         int32_t node = cli->cluster->nodes[n].id;
         result = list_on(cli, node, &request, false, &response);

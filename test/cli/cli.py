@@ -91,6 +91,8 @@ class TopicsTest(command.CommandCase):
                               "-c", "max.message.bytes=5000", code=command.USAGE)
         self.assertEqual(done.err.count("did you mean"), 1)
         self.assertIn("did you mean retention.ms?", done.err)
+        done = self.leat_both("topic", "config", name, "retention.hours=3", code=command.USAGE)
+        self.assertIn("did you mean retention.ms?", done.err)
         self.leat("topic", "create", "keyed", "-c", "cleanup.policy=compact")
         done = self.leat_both("produce", "keyed", "no key", code=command.FAILED)
         self.assertIn("-k KEY", done.err)
@@ -152,6 +154,11 @@ class RecordsTest(command.CommandCase):
         values = [json.loads(line) for line in lines.splitlines()]
         self.assertEqual(values[1]["value_base64"], "//4=")
         self.assertIsNone(values[2]["value"])
+        other = lines.replace('"partition":0', '"partition":1')
+        done = self.leat_both("produce", copy, "-f", "json", stdin=other, code=command.NOT_FOUND)
+        self.assertIn(f"{copy} has no partition 1", done.err)
+        self.assertIn(f"leat topic grow {copy}", done.err)
+        self.leat("produce", copy, "-f", "json", "-p", "0", stdin=other)
 
     def test_offsets(self):
         name = self.make_topic()
@@ -228,6 +235,15 @@ class RestTest(command.CommandCase):
     def test_cluster(self):
         found = self.leat_json("cluster", "info")
         self.assertEqual([row["port"] for row in found["brokers"]], [self.server.port])
+        self.assertEqual((found["topics"], found["partitions"]), (0, 0))
+        self.assertIn("There are no groups.", self.leat("group", "list"))
+        self.leat("produce", "one", "a", "--txn", "writer")
+        self.leat("consume", "one", "-e", "-g", "readers")
+        found = self.leat_json("cluster", "info")
+        self.assertEqual((found["topics"], found["partitions"]), (1, 1))
+        self.assertEqual(found["internal_partitions"], 100)
+        self.assertIn("in that state", self.leat("group", "list", "--state", "dead"))
+        self.assertIn("in that state", self.leat("txn", "list", "--state", "ongoing"))
         self.assertIn("Metadata", [row["name"] for row in self.leat_json("cluster", "apis")])
 
     def test_doctor(self):
