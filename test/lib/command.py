@@ -7,7 +7,7 @@ import typing
 
 from lib import case
 
-BINARY = os.environ.get("LEAT", "")
+BINARY = os.path.abspath(os.environ["LEAT"]) if os.environ.get("LEAT") else ""
 TIMEOUT_S = 60 * case.SLOWER
 OK, FAILED, USAGE, NOT_FOUND, DENIED, UNREACHABLE = range(6)
 

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 
-BINARY = os.environ.get("LEATD", "")
+BINARY = os.path.abspath(os.environ["LEATD"]) if os.environ.get("LEATD") else ""
 SANITIZER = os.environ.get("LEAT_SANITIZE", "")
 SLOWER = {"": 1, "address": 4, "thread": 10}.get(SANITIZER, 4)
 READY = re.compile(r"\bready in (\d+(?:\.\d+)?) ?(ms|s)\b")
