@@ -15,15 +15,74 @@
 struct interest;
 struct interest_node;
 
-/* A subscription: embed it. The owner fills subject and queue (null: none) before _add; their bytes
- * stay as they are until _remove. The rest belongs to the trie. */
-struct interest_sub {
-    struct slice subject;
-    struct slice queue;
-    struct interest_sub *next;
-    struct interest_sub **back;
-    struct interest_node *node; /* NULL: not added */
+/* What the trie finds by hash: a node of its own, or a leaf. Nobody else looks into it. */
+struct interest_link {
+    struct interest_node *parent;
+    struct interest_link *chain; /* next of its bucket */
+    uint32_t hash;
+    uint8_t kind;  /* enum interest_kind */
+    uint8_t form;  /* enum interest_form */
+    uint16_t mark; /* own leaf: where its label begins in the subject; far leaf: the core */
 };
+
+/* The longest name of a queue group; what reads subscriptions allows less. */
+#define INTEREST_QUEUE_SIZE_MAX (((uint32_t)1 << 24) - 1)
+
+/* A subscription: embed it, and _set it before _add. A million of them are kept, so it is small:
+ * one that nobody shares its filter with hangs in the trie itself, without a node. */
+struct interest_sub {
+    const uint8_t *text; /* the subject, and the queue behind it */
+    uint32_t subject_size;
+    uint16_t queue_size_low; /* 0, and 0: none */
+    uint8_t queue_size_high;
+    uint8_t place; /* enum interest_place; what stands before it does not change when it does */
+    union {
+        struct interest_link leaf;
+        struct {
+            struct interest_node *node;
+            struct interest_sub *next;
+            struct interest_sub **back;
+        };
+    };
+};
+
+_Static_assert(sizeof(struct interest_sub) == 40, "five words: there may be a million");
+
+/* Not added yet: the subject, with queue_size (0: none) bytes of a queue's name right behind it.
+ * They stay as they are until _remove. */
+static inline void broker_interest_set(struct interest_sub *sub, struct slice subject,
+                                       size_t queue_size)
+{
+    CHECK(subject.size <= UINT32_MAX && queue_size <= INTEREST_QUEUE_SIZE_MAX);
+    *sub = (struct interest_sub){
+        .text = subject.data,
+        .subject_size = (uint32_t)subject.size,
+        .queue_size_low = (uint16_t)queue_size,
+        .queue_size_high = (uint8_t)(queue_size >> 16),
+    };
+}
+
+static inline struct slice broker_interest_subject(const struct interest_sub *sub)
+{
+    return slice_make(sub->text, sub->subject_size);
+}
+
+static inline size_t broker_interest_queue_size(const struct interest_sub *sub)
+{
+    return (size_t)sub->queue_size_high << 16 | sub->queue_size_low;
+}
+
+/* Null: none. */
+static inline struct slice broker_interest_queue(const struct interest_sub *sub)
+{
+    size_t size = broker_interest_queue_size(sub);
+    return size > 0 ? slice_make(sub->text + sub->subject_size, size) : SLICE_NULL;
+}
+
+static inline bool broker_interest_is_added(const struct interest_sub *sub)
+{
+    return sub->place != 0;
+}
 
 /* So many members of a queue group are on that core. */
 struct interest_weight {
@@ -56,7 +115,7 @@ struct interest_match {
 struct interest_stats {
     uint64_t subs;    /* local subscriptions now */
     uint64_t remotes; /* announcements of other cores now */
-    uint64_t nodes;
+    uint64_t nodes;   /* of the trie, leaves included */
     uint64_t inserts;
     uint64_t removes;
     uint64_t matches;
@@ -85,7 +144,7 @@ struct interest *broker_interest_new(const struct interest_options *options);
 /* No subscription may be left; announcements of others are dropped. NULL is allowed. */
 void broker_interest_free(struct interest *interest);
 
-/* ERR_INVALID: subject_is_filter says no, or the queue is empty. ERR_NO_MEMORY: nothing changed. */
+/* ERR_INVALID: subject_is_filter says no. ERR_NO_MEMORY: nothing changed. */
 NODISCARD enum err broker_interest_add(struct interest *interest, struct interest_sub *sub);
 /* Harmless on a subscription that is not added. Never fails. */
 void broker_interest_remove(struct interest *interest, struct interest_sub *sub);
@@ -126,7 +185,8 @@ const struct interest_group *broker_interest_group(const struct interest_match *
                                                    struct slice name);
 
 /* Core `core` now has count subscriptions (0: none) under exactly this filter and queue (null:
- * plain). Absolute, so that a repeated announcement does no harm. ERR_INVALID as in _add. */
+ * plain). Absolute, so that a repeated announcement does no harm. ERR_INVALID as in _add, or the
+ * queue is empty. What lowers a count takes no memory. */
 NODISCARD enum err broker_interest_remote_set(struct interest *interest, uint32_t core,
                                               struct slice subject, struct slice queue,
                                               uint32_t count);

@@ -24,6 +24,8 @@ struct sizes {
 static enum err split(struct interest *interest, struct slice subject, bool *out_is_valid);
 static enum err walk(struct interest *interest);
 static enum err collect(struct interest *interest, struct interest_node *node);
+static enum err collect_sub(struct interest *interest, struct interest_sub *sub);
+static enum err collect_core(struct interest *interest, uint32_t core);
 static void measure(const struct interest *interest, struct sizes *out);
 static void lay_out(struct interest *interest, const struct sizes *sizes, struct interest_box *box);
 
@@ -117,6 +119,38 @@ static enum err push_step(struct interest *interest, struct interest_node *node,
     return ERR_OK;
 }
 
+/* What leads on from a step: a node is walked later, a leaf is taken when its label matches what is
+ * left of the subject. link may be NULL. */
+static enum err enter(struct interest *interest, struct interest_link *link, uint32_t level)
+{
+    if (!link)
+        return ERR_OK;
+    if (link->form == INTEREST_NODE)
+        return push_step(interest, broker_interest_trie_node(link), level + 1);
+    const struct interest_token *tokens =
+        (const struct interest_token *)(const void *)interest->tokens.data;
+    const struct slice *last = &tokens[interest->tokens.count - 1].text;
+    const uint8_t *start = tokens[level].text.data;
+    struct slice rest = slice_make(start, (size_t)(last->data + last->size - start));
+    struct slice label = broker_interest_leaf_label(link);
+    if (!slice_equal(label, rest) && !subject_matches(rest, label))
+        return ERR_OK;
+    if (link->form == INTEREST_FAR)
+        return collect_core(interest, link->mark);
+    return collect_sub(interest, CONTAINER_OF(link, struct interest_sub, leaf));
+}
+
+static enum err enter_tail(struct interest *interest, const struct interest_node *node)
+{
+    struct interest_link *link =
+        broker_interest_trie_child(interest, node, INTEREST_TAIL, SLICE_LITERAL(">"), 0);
+    if (link->form == INTEREST_NODE)
+        return collect(interest, broker_interest_trie_node(link));
+    if (link->form == INTEREST_FAR)
+        return collect_core(interest, link->mark);
+    return collect_sub(interest, CONTAINER_OF(link, struct interest_sub, leaf));
+}
+
 /* Depth first with a stack of its own, at most one entry a level more than tokens: each node is
  * seen at most once. Tokens are hashed when a node first asks for them. */
 static enum err walk(struct interest *interest)
@@ -137,22 +171,21 @@ static enum err walk(struct interest *interest)
             continue;
         }
         if (node->has_tail)
-            err = collect(interest, broker_interest_trie_child(interest, node, INTEREST_TAIL,
-                                                               SLICE_LITERAL(">"), 0));
+            err = enter_tail(interest, node);
         if (!err && node->has_star)
-            err = push_step(
+            err = enter(
                 interest,
                 broker_interest_trie_child(interest, node, INTEREST_STAR, SLICE_LITERAL("*"), 0),
-                step.level + 1);
+                step.level);
         if (err || node->literals == 0)
             continue;
         struct interest_token *token = &tokens[step.level];
         for (; hashed <= step.level; hashed++)
             tokens[hashed].hash = broker_interest_trie_hash(interest, tokens[hashed].text);
-        struct interest_node *child =
-            broker_interest_trie_child(interest, node, INTEREST_LITERAL, token->text, token->hash);
-        if (child)
-            err = push_step(interest, child, step.level + 1);
+        err = enter(
+            interest,
+            broker_interest_trie_child(interest, node, INTEREST_LITERAL, token->text, token->hash),
+            step.level);
     }
     return err;
 }
@@ -183,30 +216,37 @@ static enum err collect_queue(struct interest *interest, struct interest_queue *
     return ERR_OK;
 }
 
+static enum err collect_sub(struct interest *interest, struct interest_sub *sub)
+{
+    struct interest_sub **item = push(&interest->plain, sizeof(struct interest_sub *));
+    if (!item)
+        return ERR_NO_MEMORY;
+    *item = sub;
+    return ERR_OK;
+}
+
+static enum err collect_core(struct interest *interest, uint32_t core)
+{
+    if (interest->core_serials[core] == interest->serial)
+        return ERR_OK;
+    uint32_t *item = push(&interest->cores, sizeof(*item));
+    if (!item)
+        return ERR_NO_MEMORY;
+    *item = core;
+    interest->core_serials[core] = interest->serial;
+    return ERR_OK;
+}
+
 static enum err collect(struct interest *interest, struct interest_node *node)
 {
-    for (struct interest_sub *sub = node->subs; sub; sub = sub->next) {
-        struct interest_sub **item = push(&interest->plain, sizeof(struct interest_sub *));
-        if (!item)
-            return ERR_NO_MEMORY;
-        *item = sub;
-    }
-    for (struct interest_other *other = node->others; other; other = other->next) {
-        if (other->core == INTEREST_CORE_NONE) {
-            struct interest_queue *queue = CONTAINER_OF(other, struct interest_queue, other);
-            if (collect_queue(interest, queue))
-                return ERR_NO_MEMORY;
-            continue;
-        }
-        if (interest->core_serials[other->core] == interest->serial)
-            continue;
-        uint32_t *item = push(&interest->cores, sizeof(*item));
-        if (!item)
-            return ERR_NO_MEMORY;
-        *item = other->core;
-        interest->core_serials[other->core] = interest->serial;
-    }
-    return ERR_OK;
+    enum err err = ERR_OK;
+    for (struct interest_sub *sub = node->subs; sub && !err; sub = sub->next)
+        err = collect_sub(interest, sub);
+    for (struct interest_other *other = node->others; other && !err; other = other->next)
+        err = other->core == INTEREST_CORE_NONE
+                  ? collect_queue(interest, CONTAINER_OF(other, struct interest_queue, other))
+                  : collect_core(interest, other->core);
+    return err;
 }
 
 static void measure(const struct interest *interest, struct sizes *out)

@@ -1,4 +1,4 @@
-// The trie of filters: nodes found by hash of parent and token.
+// The trie of filters: nodes and leaves found by hash of parent and token.
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
 
@@ -8,6 +8,9 @@
 
 /* What the heap adds to an allocation. */
 #define HEAP_OVERHEAD 8
+
+/* Of a node without its token, which begins in what sizeof rounds up. */
+#define NODE_SIZE offsetof(struct interest_node, token)
 
 void *broker_interest_trie_alloc(struct interest *interest, size_t size)
 {
@@ -35,13 +38,14 @@ uint64_t broker_interest_trie_hash(const struct interest *interest, struct slice
     return hash_siphash(interest->options.seed, token);
 }
 
+/* The hash of a child; token_hash is ignored but for literals and queues. */
 static uint32_t combine(const struct interest_node *parent, uint64_t token_hash,
                         enum interest_kind kind)
 {
     if (kind == INTEREST_STAR || kind == INTEREST_TAIL)
         token_hash = kind;
     uint64_t mixed =
-        (token_hash ^ (uint64_t)parent->hash << 17 ^ kind) * UINT64_C(0x9e3779b97f4a7c15);
+        (token_hash ^ (uint64_t)parent->link.hash << 17 ^ kind) * UINT64_C(0x9e3779b97f4a7c15);
     return (uint32_t)(mixed >> 32);
 }
 
@@ -58,35 +62,36 @@ enum err broker_interest_trie_init(struct interest *interest)
     interest->bucket_count = INTEREST_BUCKETS_MIN;
     interest->bucket_capacity = INTEREST_BUCKETS_MIN;
     interest->buckets = calloc(interest->bucket_capacity, sizeof(*interest->buckets));
-    interest->root = broker_interest_trie_alloc(interest, sizeof(*interest->root));
+    interest->root = broker_interest_trie_alloc(interest, NODE_SIZE);
     if (!interest->buckets || !interest->root)
         return ERR_NO_MEMORY;
-    interest->root->hash = (uint32_t)interest->options.seed[0];
+    interest->root->link.hash = (uint32_t)interest->options.seed[0];
     return ERR_OK;
 }
 
-static size_t node_size(const struct interest_node *node)
+static void free_queue(struct interest *interest, struct interest_queue *queue)
 {
-    return sizeof(*node) + node->token_size;
-}
-
-static void free_node(struct interest *interest, struct interest_node *node)
-{
-    if (node->kind == INTEREST_QUEUE) {
-        struct interest_queue *queue = broker_interest_trie_queue(node);
-        struct interest_name *name = queue->name;
-        if (--name->refs == 0) {
-            map_remove(&interest->names, slice_make(name->bytes, name->size));
-            broker_interest_trie_release(interest, name, sizeof(*name) + name->size);
-        }
-        broker_interest_trie_release(interest, queue, sizeof(*queue) + node->token_size);
-    } else {
-        broker_interest_trie_release(interest, node, node_size(node));
+    struct interest_name *name = queue->name;
+    if (--name->refs == 0) {
+        map_remove(&interest->names, slice_make(name->bytes, name->size));
+        broker_interest_trie_release(interest, name, sizeof(*name) + name->size);
     }
+    broker_interest_trie_release(interest, queue, sizeof(*queue) + queue->node.token_size);
 }
 
-static void free_others(struct interest *interest, struct interest_node *node)
+void broker_interest_trie_free(struct interest *interest, struct interest_node *node)
 {
+    if (node->link.kind == INTEREST_QUEUE)
+        free_queue(interest, broker_interest_trie_queue(node));
+    else
+        broker_interest_trie_release(interest, node, NODE_SIZE + node->token_size);
+}
+
+static void free_others(struct interest *interest, struct interest_link *link)
+{
+    if (link->form != INTEREST_NODE)
+        return;
+    struct interest_node *node = broker_interest_trie_node(link);
     while (node->others && node->others->core != INTEREST_CORE_NONE) {
         struct interest_other *other = node->others;
         node->others = other->next;
@@ -94,38 +99,64 @@ static void free_others(struct interest *interest, struct interest_node *node)
     }
 }
 
+static void free_link(struct interest *interest, struct interest_link *link)
+{
+    CHECK(link->form != INTEREST_OWN); /* no subscription is left */
+    if (link->form == INTEREST_NODE)
+        broker_interest_trie_free(interest, broker_interest_trie_node(link));
+    else
+        broker_interest_leaf_free_far(interest, link);
+}
+
 /* Announcements first: behind them a node's list goes on in queue groups, which are nodes too. */
 void broker_interest_trie_deinit(struct interest *interest)
 {
     size_t count = interest->buckets ? interest->bucket_count : 0;
     for (size_t i = 0; i < count; i++)
-        for (struct interest_node *node = interest->buckets[i]; node; node = node->chain)
-            free_others(interest, node);
+        for (struct interest_link *link = interest->buckets[i]; link; link = link->chain)
+            free_others(interest, link);
     for (size_t i = 0; i < count; i++) {
-        struct interest_node *node = interest->buckets[i];
-        while (node) {
-            struct interest_node *next = node->chain;
-            free_node(interest, node);
-            node = next;
+        struct interest_link *link = interest->buckets[i];
+        while (link) {
+            struct interest_link *next = link->chain;
+            free_link(interest, link);
+            link = next;
         }
     }
     if (interest->root)
-        broker_interest_trie_release(interest, interest->root, node_size(interest->root));
+        broker_interest_trie_free(interest, interest->root);
     free(interest->buckets);
 }
 
-struct interest_node *broker_interest_trie_child(const struct interest *interest,
+/* The first token below the parent is this one. */
+static bool is_named(const struct interest_link *link, struct slice token)
+{
+    if (link->form == INTEREST_NODE) {
+        const struct interest_node *node = broker_interest_trie_node(link);
+        return slice_equal(slice_make(node->token, node->token_size), token);
+    }
+    struct slice label = broker_interest_leaf_label(link);
+    return label.size >= token.size && memcmp(label.data, token.data, token.size) == 0 &&
+           (label.size == token.size || label.data[token.size] == '.');
+}
+
+static struct interest_link *find_child(const struct interest *interest,
+                                        const struct interest_node *parent, uint32_t hash,
+                                        enum interest_kind kind, struct slice token)
+{
+    struct interest_link *link = interest->buckets[bucket_of(interest, hash)];
+    while (link && !(link->hash == hash && link->parent == parent && link->kind == kind &&
+                     is_named(link, token)))
+        link = link->chain;
+    return link;
+}
+
+struct interest_link *broker_interest_trie_child(const struct interest *interest,
                                                  const struct interest_node *parent,
                                                  enum interest_kind kind, struct slice token,
                                                  uint64_t token_hash)
 {
-    uint32_t hash = combine(parent, token_hash, kind);
-    struct interest_node *node = interest->buckets[bucket_of(interest, hash)];
-    for (; node; node = node->chain)
-        if (node->hash == hash && node->parent == parent && node->kind == kind &&
-            slice_equal(slice_make(node->token, node->token_size), token))
-            return node;
-    return NULL;
+    return find_child(interest, parent, combine(parent, token_hash, kind), kind, token);
 }
 
 /* One bucket more, into which part of another moves. Without memory the chains get longer. */
@@ -142,50 +173,54 @@ static void grow(struct interest *interest)
     size_t half = (size_t)1 << (63 - __builtin_clzll(interest->bucket_count));
     size_t made = interest->bucket_count++;
     interest->buckets[made] = NULL;
-    struct interest_node *node = interest->buckets[made - half];
+    struct interest_link *link = interest->buckets[made - half];
     interest->buckets[made - half] = NULL;
-    while (node) {
-        struct interest_node *next = node->chain;
-        size_t bucket = bucket_of(interest, node->hash);
-        node->chain = interest->buckets[bucket];
-        interest->buckets[bucket] = node;
-        node = next;
+    while (link) {
+        struct interest_link *next = link->chain;
+        size_t bucket = bucket_of(interest, link->hash);
+        link->chain = interest->buckets[bucket];
+        interest->buckets[bucket] = link;
+        link = next;
     }
 }
 
-static void link_node(struct interest *interest, struct interest_node *node)
+void broker_interest_trie_link(struct interest *interest, struct interest_link *link)
 {
-    if (interest->node_count >= interest->bucket_count)
+    if (interest->link_count >= interest->bucket_count)
         grow(interest);
-    interest->node_count++;
-    size_t bucket = bucket_of(interest, node->hash);
-    node->chain = interest->buckets[bucket];
-    interest->buckets[bucket] = node;
-    struct interest_node *parent = node->parent;
-    parent->has_star |= node->kind == INTEREST_STAR;
-    parent->has_tail |= node->kind == INTEREST_TAIL;
-    parent->literals += node->kind == INTEREST_LITERAL;
+    interest->link_count++;
+    size_t bucket = bucket_of(interest, link->hash);
+    link->chain = interest->buckets[bucket];
+    interest->buckets[bucket] = link;
+    struct interest_node *parent = link->parent;
+    if (link->kind != INTEREST_QUEUE)
+        parent->only ^= (uintptr_t)link;
+    parent->has_star |= link->kind == INTEREST_STAR;
+    parent->has_tail |= link->kind == INTEREST_TAIL;
+    parent->literals += link->kind == INTEREST_LITERAL;
 }
 
-static void unlink_node(struct interest *interest, struct interest_node *node)
+void broker_interest_trie_unlink(struct interest *interest, struct interest_link *link)
 {
-    struct interest_node **at = &interest->buckets[bucket_of(interest, node->hash)];
-    while (*at != node) {
+    struct interest_link **at = &interest->buckets[bucket_of(interest, link->hash)];
+    while (*at != link) {
         CHECK(*at);
         at = &(*at)->chain;
     }
-    *at = node->chain;
-    interest->node_count--;
-    struct interest_node *parent = node->parent;
-    if (node->kind == INTEREST_STAR)
+    *at = link->chain;
+    interest->link_count--;
+    struct interest_node *parent = link->parent;
+    if (link->kind != INTEREST_QUEUE)
+        parent->only ^= (uintptr_t)link;
+    if (link->kind == INTEREST_STAR)
         parent->has_star = false;
-    else if (node->kind == INTEREST_TAIL)
+    else if (link->kind == INTEREST_TAIL)
         parent->has_tail = false;
-    else if (node->kind == INTEREST_LITERAL)
+    else if (link->kind == INTEREST_LITERAL)
         parent->literals--;
 }
 
-static enum interest_kind kind_of(struct slice token)
+enum interest_kind broker_interest_trie_kind(struct slice token)
 {
     if (token.size != 1)
         return INTEREST_LITERAL;
@@ -197,46 +232,96 @@ static enum interest_kind kind_of(struct slice token)
 static void set_node(struct interest_node *node, struct interest_node *parent,
                      enum interest_kind kind, struct slice token)
 {
-    node->parent = parent;
-    node->kind = (uint8_t)kind;
+    node->link.parent = parent;
+    node->link.kind = (uint8_t)kind;
+    node->link.form = INTEREST_NODE;
     node->token_size = (uint32_t)token.size;
     memcpy(node->token, token.data, token.size);
 }
 
-struct interest_node *broker_interest_trie_reach(struct interest *interest, struct slice filter)
+struct interest_node *broker_interest_trie_new(struct interest *interest,
+                                               struct interest_node *parent, struct slice token,
+                                               uint32_t hash)
 {
-    struct interest_node *node = interest->root;
-    struct slice token;
-    if (filter.size > UINT32_MAX)
+    struct interest_node *node = broker_interest_trie_alloc(interest, NODE_SIZE + token.size);
+    if (!node)
         return NULL;
-    while (subject_token_next(&filter, &token)) {
-        enum interest_kind kind = kind_of(token);
-        uint64_t hash = broker_interest_trie_hash(interest, token);
-        struct interest_node *child = broker_interest_trie_child(interest, node, kind, token, hash);
-        if (!child) {
-            child = broker_interest_trie_alloc(interest, sizeof(*child) + token.size);
-            if (!child) {
-                broker_interest_trie_prune(interest, node);
-                return NULL;
-            }
-            set_node(child, node, kind, token);
-            child->hash = combine(node, hash, kind);
-            link_node(interest, child);
-        }
-        node = child;
-    }
+    set_node(node, parent, broker_interest_trie_kind(token), token);
+    node->link.hash = hash;
     return node;
 }
 
-struct interest_node *broker_interest_trie_find(const struct interest *interest,
-                                                struct slice filter)
+uint32_t broker_interest_trie_hash_below(const struct interest *interest,
+                                         const struct interest_node *node, struct slice label)
 {
-    struct interest_node *node = interest->root;
     struct slice token;
-    while (node && subject_token_next(&filter, &token))
-        node = broker_interest_trie_child(interest, node, kind_of(token), token,
-                                          broker_interest_trie_hash(interest, token));
-    return node;
+    (void)subject_token_next(&label, &token);
+    return combine(node, broker_interest_trie_hash(interest, token),
+                   broker_interest_trie_kind(token));
+}
+
+/* What the first token of rest leads to below the node. */
+static void look(const struct interest *interest, struct interest_spot *spot)
+{
+    struct slice rest = spot->rest;
+    struct slice token;
+    spot->leaf = NULL;
+    if (!subject_token_next(&rest, &token))
+        return;
+    enum interest_kind kind = broker_interest_trie_kind(token);
+    spot->hash = combine(spot->node, broker_interest_trie_hash(interest, token), kind);
+    spot->leaf = find_child(interest, spot->node, spot->hash, kind, token);
+}
+
+void broker_interest_trie_descend(const struct interest *interest, struct slice filter,
+                                  struct interest_spot *out)
+{
+    struct interest_spot at = {.node = interest->root, .rest = filter};
+    struct slice token;
+    look(interest, &at);
+    while (at.leaf && at.leaf->form == INTEREST_NODE) {
+        at.node = broker_interest_trie_node(at.leaf);
+        (void)subject_token_next(&at.rest, &token);
+        look(interest, &at);
+    }
+    *out = at;
+}
+
+bool broker_interest_trie_part(struct interest *interest, struct interest_spot *spot)
+{
+    struct slice token;
+    while (spot->leaf && !slice_equal(broker_interest_leaf_label(spot->leaf), spot->rest)) {
+        struct interest_node *node = broker_interest_leaf_split(interest, spot->leaf);
+        if (!node) {
+            broker_interest_trie_prune(interest, spot->node);
+            return false;
+        }
+        spot->node = node;
+        (void)subject_token_next(&spot->rest, &token);
+        look(interest, spot);
+    }
+    return true;
+}
+
+struct interest_node *broker_interest_trie_reach(struct interest *interest,
+                                                 const struct interest_spot *spot)
+{
+    struct interest_spot at = *spot;
+    struct slice token;
+    while (at.rest.data) {
+        struct interest_node *above = at.node;
+        (void)subject_token_next(&at.rest, &token);
+        at.node = at.leaf ? broker_interest_leaf_split(interest, at.leaf)
+                          : broker_interest_trie_new(interest, above, token, at.hash);
+        if (!at.node) {
+            broker_interest_trie_prune(interest, above);
+            return NULL;
+        }
+        if (!at.leaf)
+            broker_interest_trie_link(interest, &at.node->link);
+        look(interest, &at);
+    }
+    return at.node;
 }
 
 static struct interest_name *reach_name(struct interest *interest, struct slice queue)
@@ -292,8 +377,9 @@ struct interest_node *broker_interest_trie_reach_queue(struct interest *interest
     name->refs++;
     queue->name = name;
     set_node(&queue->node, node, INTEREST_QUEUE, token);
-    queue->node.hash = combine(node, broker_interest_trie_hash(interest, token), INTEREST_QUEUE);
-    link_node(interest, &queue->node);
+    queue->node.link.hash =
+        combine(node, broker_interest_trie_hash(interest, token), INTEREST_QUEUE);
+    broker_interest_trie_link(interest, &queue->node.link);
     link_queue(node, queue);
     return &queue->node;
 }
@@ -306,23 +392,65 @@ struct interest_node *broker_interest_trie_find_queue(const struct interest *int
     if (!name)
         return NULL;
     struct slice token = slice_make(&name, sizeof(name));
-    return broker_interest_trie_child(interest, node, INTEREST_QUEUE, token,
-                                      broker_interest_trie_hash(interest, token));
+    struct interest_link *link = broker_interest_trie_child(
+        interest, node, INTEREST_QUEUE, token, broker_interest_trie_hash(interest, token));
+    return link ? broker_interest_trie_node(link) : NULL;
+}
+
+static bool free_empty(struct interest *interest, struct interest_node *node)
+{
+    if (node->subs || node->others || node->literals > 0 || node->has_star || node->has_tail)
+        return false;
+    broker_interest_trie_unlink(interest, &node->link);
+    if (node->link.kind == INTEREST_QUEUE) {
+        struct interest_other *other = &broker_interest_trie_queue(node)->other;
+        *other->back = other->next;
+        if (other->next)
+            other->next->back = other->back;
+    }
+    broker_interest_trie_free(interest, node);
+    return true;
 }
 
 void broker_interest_trie_prune(struct interest *interest, struct interest_node *node)
 {
-    while (node != interest->root && !node->subs && !node->others && node->literals == 0 &&
-           !node->has_star && !node->has_tail) {
-        struct interest_node *parent = node->parent;
-        unlink_node(interest, node);
-        if (node->kind == INTEREST_QUEUE) {
-            struct interest_other *other = &broker_interest_trie_queue(node)->other;
-            *other->back = other->next;
-            if (other->next)
-                other->next->back = other->back;
-        }
-        free_node(interest, node);
+    while (node != interest->root) {
+        struct interest_node *parent = node->link.parent;
+        if (!free_empty(interest, node) && !broker_interest_leaf_merge(interest, node))
+            return;
         node = parent;
     }
+}
+
+void broker_interest_trie_list(struct interest_node *node, struct interest_sub *sub)
+{
+    sub->place = INTEREST_LISTED;
+    sub->node = node;
+    sub->next = node->subs;
+    sub->back = &node->subs;
+    if (node->subs)
+        node->subs->back = &sub->next;
+    node->subs = sub;
+}
+
+enum err broker_interest_trie_add_other(struct interest *interest, struct interest_node *node,
+                                        uint32_t core, uint32_t count)
+{
+    struct interest_other *other = broker_interest_trie_alloc(interest, sizeof(*other));
+    if (!other)
+        return ERR_NO_MEMORY;
+    *other = (struct interest_other){
+        .next = node->others, .back = &node->others, .core = core, .count = count};
+    if (node->others)
+        node->others->back = &other->next;
+    node->others = other;
+    return ERR_OK;
+}
+
+void broker_interest_trie_remove_other(struct interest *interest, struct interest_other *other)
+{
+    *other->back = other->next;
+    if (other->next)
+        other->next->back = other->back;
+    broker_interest_trie_release(interest, other, sizeof(*other));
 }

@@ -139,8 +139,8 @@ bool nats_announce_reserve(struct nats_core *home, const struct nats_move *move)
 {
     size_t size = 0;
     for (uint32_t i = 0; i < move->sub_count; i++)
-        size += sizeof(struct entry) + move->subs[i]->interest.subject.size +
-                move->subs[i]->interest.queue.size;
+        size += sizeof(struct entry) + move->subs[i]->interest.subject_size +
+                broker_interest_queue_size(&move->subs[i]->interest);
     for (unsigned to = 0; to < home->nats->core_count; to++)
         if (to != core_id(home->core) && !announcement_open(home, to, size))
             return false;
@@ -182,8 +182,8 @@ struct members {
 
 static bool count_member(struct map *groups, const struct nats_sub *sub)
 {
-    struct slice subject = sub->interest.subject;
-    struct slice queue = sub->interest.queue;
+    struct slice subject = broker_interest_subject(&sub->interest);
+    struct slice queue = broker_interest_queue(&sub->interest);
     struct members *members = malloc(sizeof(*members) + subject.size + queue.size + 1);
     if (!members)
         return false;
@@ -205,8 +205,8 @@ static bool count_member(struct map *groups, const struct nats_sub *sub)
 static void tell_sub(struct nats_core *home, unsigned to, const struct nats_sub *sub,
                      uint32_t count)
 {
-    struct slice subject = sub->interest.subject;
-    struct slice queue = sub->interest.queue;
+    struct slice subject = broker_interest_subject(&sub->interest);
+    struct slice queue = broker_interest_queue(&sub->interest);
     struct entry entry = {count, (uint32_t)subject.size, (uint32_t)queue.size};
     announce_to(home, to, &entry, (const uint8_t *const[2]){subject.data, queue.data});
 }
@@ -214,9 +214,9 @@ static void tell_sub(struct nats_core *home, unsigned to, const struct nats_sub 
 static void tell_one(struct nats_core *home, unsigned to, const struct nats_sub *sub,
                      struct map *groups)
 {
-    if (!sub->interest.node)
+    if (!broker_interest_is_added(&sub->interest))
         return; /* leaving, and the other core tells of it */
-    if (!sub->interest.queue.data)
+    if (broker_interest_queue_size(&sub->interest) == 0)
         tell_sub(home, to, sub, 1);
     else if (!count_member(groups, sub))
         log_error(home->nats->options.logger, "nats", "core %u is not told of a queue group: %s",

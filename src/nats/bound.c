@@ -42,7 +42,7 @@ static enum err bound_add(struct nats_core *home, const struct broker_topic *top
     for (size_t i = 0; i < count && !err; i++) {
         struct nats_bound_filter *filter = &bound->filters[bound->count++];
         filter->bound = bound;
-        filter->interest.subject = topic->binding->filters[i];
+        broker_interest_set(&filter->interest, topic->binding->filters[i], 0);
         err = broker_interest_add(home->bound_interest, &filter->interest);
     }
     if (err)

@@ -88,7 +88,7 @@ struct nats_sub {
 
 static inline struct slice nats_conn_sid(const struct nats_sub *sub)
 {
-    return slice_make(sub->text, (size_t)(sub->interest.subject.data - sub->text));
+    return slice_make(sub->text, (size_t)(sub->interest.text - sub->text));
 }
 
 /* What a subscription with so much text takes. */
@@ -100,7 +100,8 @@ static inline size_t nats_conn_sub_size(size_t text_size)
 
 static inline size_t nats_conn_sub_text_size(const struct nats_sub *sub)
 {
-    return nats_conn_sid(sub).size + sub->interest.subject.size + sub->interest.queue.size;
+    return nats_conn_sid(sub).size + sub->interest.subject_size +
+           broker_interest_queue_size(&sub->interest);
 }
 
 /* A reader of a partition, as those who carry its messages know it. */

@@ -167,7 +167,7 @@ static bool is_denied(const struct nats_sub *sub, const struct nats_message *mes
         return false;
     struct slice subject = message->subject;
     struct slice also = slice_make(subject.data + subject.size, message->also_size);
-    struct slice queue = sub->interest.queue;
+    struct slice queue = broker_interest_queue(&sub->interest);
     return !security_permissions_deliver(user->permissions, subject, queue) ||
            (also.size > 0 && !security_permissions_deliver(user->permissions, also, queue));
 }

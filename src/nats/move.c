@@ -46,10 +46,9 @@ static struct nats_sub *stand_in_new(struct nats_move *move, const struct nats_s
         .delivered = move->sub_count, /* nothing is counted here: its place among the stand-ins */
     };
     memcpy(sub->text, of->text, nats_conn_sub_text_size(of));
-    uint8_t *at = sub->text + nats_conn_sid(of).size;
-    sub->interest.subject = slice_make(at, of->interest.subject.size);
-    if (of->interest.queue.data)
-        sub->interest.queue = slice_make(at + of->interest.subject.size, of->interest.queue.size);
+    broker_interest_set(&sub->interest,
+                        slice_make(sub->text + nats_conn_sid(of).size, of->interest.subject_size),
+                        broker_interest_queue_size(&of->interest));
     return sub;
 }
 
@@ -57,7 +56,7 @@ static void stand_ins_remove(struct nats_core *home, struct nats_move *move)
 {
     for (uint32_t i = 0; i < move->sub_count; i++) {
         struct interest_sub *sub = &move->subs[i]->interest;
-        broker_interest_remove(nats_view_interest(home, sub->subject), sub);
+        broker_interest_remove(nats_view_interest(home, broker_interest_subject(sub)), sub);
     }
 }
 
@@ -205,6 +204,11 @@ static void move_cancel(struct nats_core *home, struct nats_move *move)
     core_send(home->core, move->taker, &move->message);
 }
 
+static struct interest *interest_of(const struct nats_core *home, const struct nats_sub *sub)
+{
+    return nats_view_interest(home, broker_interest_subject(&sub->interest));
+}
+
 /* Nothing for the connection is on its way here any more. */
 static void giver_settles(struct nats_core *home, struct nats_move *move)
 {
@@ -219,11 +223,11 @@ static void giver_settles(struct nats_core *home, struct nats_move *move)
         core_send(home->core, to, &move->switched[to].settled);
     while ((sub = move->ghosts) != NULL) {
         move->ghosts = sub->next_finished;
-        broker_interest_remove(nats_view_interest(home, sub->interest.subject), &sub->interest);
+        broker_interest_remove(interest_of(home, sub), &sub->interest);
         nats_subs_free(sub);
     }
     while (conn && (sub = nats_sids_next(&conn->subs, &at_sub)) != NULL)
-        broker_interest_remove(nats_view_interest(home, sub->interest.subject), &sub->interest);
+        broker_interest_remove(interest_of(home, sub), &sub->interest);
     if (conn)
         nats_move_try(conn);
     else
@@ -233,7 +237,7 @@ static void giver_settles(struct nats_core *home, struct nats_move *move)
 bool nats_move_keep_ghost(struct nats_sub *sub)
 {
     struct nats_move *move = sub->conn->move;
-    if (!move || move->is_settled || !sub->interest.queue.data)
+    if (!move || move->is_settled || broker_interest_queue_size(&sub->interest) == 0)
         return false;
     move->ghost.home = sub->conn->home;
     sub->conn = &move->ghost;
@@ -273,8 +277,8 @@ static void move_refused(struct core *core, struct core_message *message)
 static void giver_counts_less(struct nats_core *home, const struct nats_move *move)
 {
     for (uint32_t i = 0; i < move->sub_count; i++) {
-        struct slice subject = move->subs[i]->interest.subject;
-        struct slice queue = move->subs[i]->interest.queue;
+        struct slice subject = broker_interest_subject(&move->subs[i]->interest);
+        struct slice queue = broker_interest_queue(&move->subs[i]->interest);
         if (!queue.data)
             continue;
         struct interest *interest = nats_view_interest(home, subject);
@@ -295,8 +299,8 @@ uint32_t nats_move_count(const struct nats_core *home, uint32_t from, struct sli
     list_for_each (node, &home->switched) {
         const struct nats_move *move = LIST_ENTRY(node, struct nats_move_switched, node)->move;
         for (uint32_t i = 0; move->giver == from && i < move->sub_count; i++)
-            count += slice_equal(move->subs[i]->interest.subject, subject) &&
-                     slice_equal(move->subs[i]->interest.queue, queue);
+            count += slice_equal(broker_interest_subject(&move->subs[i]->interest), subject) &&
+                     slice_equal(broker_interest_queue(&move->subs[i]->interest), queue);
     }
     return count;
 }
@@ -345,7 +349,8 @@ static bool stand_ins_add(struct nats_core *home, struct nats_move *move)
 {
     for (uint32_t i = 0; i < move->sub_count; i++) {
         struct interest_sub *sub = &move->subs[i]->interest;
-        if (broker_interest_add(nats_view_interest(home, sub->subject), sub) != ERR_OK)
+        if (broker_interest_add(nats_view_interest(home, broker_interest_subject(sub)), sub) !=
+            ERR_OK)
             return false;
     }
     return true;
@@ -438,8 +443,8 @@ static void unpark(struct nats_core *home, struct nats_move *move, struct nats_p
     struct nats_message *message = &parked->message;
     message->met_full = false;
     bool is_taken = sub && nats_deliver_one(home, message, sub);
-    if (!is_taken && stand_in->interest.queue.data)
-        nats_parcel_regroup(home, message, stand_in->interest.queue);
+    if (!is_taken && broker_interest_queue_size(&stand_in->interest) > 0)
+        nats_parcel_regroup(home, message, broker_interest_queue(&stand_in->interest));
     nats_parcel_unpark(home, parked->parcel, message);
     buf_unref(message->payload.buf);
     budget_release(reactor_budget(core_reactor(home->core)), NATS_MOVE_PARK_SIZE);
@@ -468,7 +473,8 @@ void nats_move_land(struct nats_conn *conn)
     for (uint32_t i = 0; i < move->sub_count; i++) {
         struct nats_sub *stand_in = move->subs[i];
         struct nats_sub *sub = nats_sids_get(&conn->subs, nats_conn_sid(stand_in));
-        struct interest *interest = nats_view_interest(home, stand_in->interest.subject);
+        struct interest *interest =
+            nats_view_interest(home, broker_interest_subject(&stand_in->interest));
         if (sub)
             broker_interest_replace(interest, &stand_in->interest, &sub->interest);
         else

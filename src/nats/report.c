@@ -189,10 +189,10 @@ static void add_sub(struct text *out, const struct nats_sub *sub)
 {
     const struct nats_conn *conn = sub->conn;
     text_add_text(out, "{\"account\":\"$G\",\"subject\":");
-    text_add_json(out, sub->interest.subject);
-    if (sub->interest.queue.data) {
+    text_add_json(out, broker_interest_subject(&sub->interest));
+    if (broker_interest_queue_size(&sub->interest) > 0) {
         text_add_text(out, ",\"qgroup\":");
-        text_add_json(out, sub->interest.queue);
+        text_add_json(out, broker_interest_queue(&sub->interest));
     }
     text_add_text(out, ",\"sid\":");
     text_add_json(out, nats_conn_sid(sub));
@@ -213,7 +213,7 @@ static void add_subscriptions(struct text *out, const struct nats_conn *conn, bo
         if (detail)
             add_sub(out, sub);
         else
-            text_add_json(out, sub->interest.subject);
+            text_add_json(out, broker_interest_subject(&sub->interest));
         between = ",";
     }
     text_add_text(out, "]");
@@ -366,7 +366,7 @@ static void walk_subs(struct walk *walk, const struct nats_conn *conn)
     struct nats_sids_walk at_sub = {0};
     const struct nats_sub *sub;
     while ((sub = nats_sids_next(&conn->subs, &at_sub)) != NULL) {
-        if (test.data && !subject_matches(test, sub->interest.subject))
+        if (test.data && !subject_matches(test, broker_interest_subject(&sub->interest)))
             continue;
         struct row *row = row_new(walk);
         if (!row) {

@@ -22,7 +22,7 @@ static struct nats_sub *sub_new(unsigned number)
     struct nats_sub *sub = calloc(1, nats_conn_sub_size((size_t)size + 1));
     assert_non_null(sub);
     memcpy(sub->text, sid, (size_t)size);
-    sub->interest.subject = slice_make(sub->text + size, 1);
+    broker_interest_set(&sub->interest, slice_make(sub->text + size, 1), 0);
     return sub;
 }
 

@@ -10,6 +10,9 @@
 /* Queue groups of this name are the server's own. */
 #define SYSTEM_QUEUE "_sys_"
 
+_Static_assert((unsigned)NATS_CONFIG_CONTROL_LINE_MAX <= INTEREST_QUEUE_SIZE_MAX,
+               "a SUB fits into a subscription");
+
 #define SUBSCRIBE_VIOLATION "Permissions Violation for Subscription to"
 
 static struct nats_sub *sub_new(struct nats_conn *conn, const struct wire_nats_request *request)
@@ -29,12 +32,9 @@ static struct nats_sub *sub_new(struct nats_conn *conn, const struct wire_nats_r
     memcpy(at, request->sid.data, request->sid.size);
     at += request->sid.size;
     memcpy(at, request->subject.data, request->subject.size);
-    sub->interest.subject = slice_make(at, request->subject.size);
-    at += request->subject.size;
-    if (request->queue.data) {
-        memcpy(at, request->queue.data, request->queue.size);
-        sub->interest.queue = slice_make(at, request->queue.size);
-    }
+    if (request->queue.data)
+        memcpy(at + request->subject.size, request->queue.data, request->queue.size);
+    broker_interest_set(&sub->interest, slice_make(at, request->subject.size), request->queue.size);
     return sub;
 }
 
@@ -54,14 +54,15 @@ static bool is_fed(struct nats_core *home, struct slice filter)
 static void sub_remove(struct nats_sub *sub)
 {
     struct nats_conn *conn = sub->conn;
-    if (is_fed(conn->home, sub->interest.subject))
+    if (is_fed(conn->home, broker_interest_subject(&sub->interest)))
         nats_view_live_recheck(conn->home);
     nats_sids_remove(&conn->subs, sub);
     metric_add(&conn->home->counters.subscriptions, (uint64_t)-1);
     conn->is_unsynced |= conn->home->listener_count > 0;
     if (nats_move_keep_ghost(sub))
         return;
-    broker_interest_remove(nats_view_interest(conn->home, sub->interest.subject), &sub->interest);
+    broker_interest_remove(nats_view_interest(conn->home, broker_interest_subject(&sub->interest)),
+                           &sub->interest);
     nats_subs_free(sub);
 }
 
@@ -156,8 +157,8 @@ void nats_subs_recheck(struct nats_conn *conn)
     struct nats_sids_walk at_sub = {0};
     struct nats_sub *sub;
     while ((sub = nats_sids_next(&conn->subs, &at_sub)) != NULL) {
-        struct slice subject = sub->interest.subject;
-        struct slice queue = sub->interest.queue;
+        struct slice subject = broker_interest_subject(&sub->interest);
+        struct slice queue = broker_interest_queue(&sub->interest);
         sub->is_filtered = security_permissions_filters(permissions, subject, queue);
         if (security_permissions_subscribe(permissions, subject, queue))
             continue;
