@@ -11,6 +11,7 @@
 #include "server/nats.h"
 #include "server/private_folder.h"
 #include "server/server.h"
+#include "server/settings_changes.h"
 #include "server/signal.h"
 
 #define PATH_SIZE_MAX 4096
@@ -22,8 +23,9 @@ struct program {
     struct logger logger;
     struct server_conf_file source;
     struct server_settings_input input;
-    struct server *server; /* NULL: not open yet */
-    const char *log_file;  /* NULL: stderr it is */
+    struct server *server;                  /* NULL: not open yet */
+    const char *log_file;                   /* NULL: stderr it is */
+    const struct server_settings *settings; /* it was started with */
 };
 
 static void log_write(struct logger *logger, struct slice line)
@@ -71,6 +73,17 @@ static bool load_again(struct program *program, struct server_settings *settings
     return false;
 }
 
+static void say_not_reloaded(struct program *program, const struct server_settings *read)
+{
+    struct text names;
+    text_init(&names);
+    server_settings_changes(program->settings, read, &names);
+    if (names.size > 0)
+        log_warn(&program->logger, "server", "in force after a restart only: %.*s", (int)names.size,
+                 names.data);
+    text_deinit(&names);
+}
+
 /* What can change while the server runs, does; a file that is wrong changes nothing. */
 static void reload(void *arg)
 {
@@ -84,7 +97,8 @@ static void reload(void *arg)
         program->logger.level = settings->log_level;
         log_info(&program->logger, "server",
                  "configuration reloaded: log_level, NATS users, permissions and limits are in "
-                 "force, topics will be, all else needs a restart");
+                 "force, topics will be");
+        say_not_reloaded(program, settings);
         server_reload(program->server, settings);
         return;
     }
@@ -244,6 +258,7 @@ int main(int argc, char **argv)
     int status = 2;
     if (server_settings_load(&settings, &program.input, &diag) == ERR_OK) {
         program.logger.level = settings.log_level;
+        program.settings = &settings;
         status = act(&program, &settings);
     } else {
         fprintf(stderr, "leatd: %s\n", diag.text);

@@ -150,6 +150,19 @@ class NatsServer(unittest.TestCase):
         clients["c"].send(b"PUB z 11\r\n")
         self.assertIn(b"Maximum Payload Violation", clients["c"].until_closed())
 
+    def test_a_reload_names_what_needs_a_restart(self):
+        program = self.start(config="kafka { num.partitions: 2 }")
+        program.configure("kafka { num.partitions: 3, log.cleanup.policy: compact }\n"
+                          "http: 127.0.0.1:1\nmax_payload: 2000\n")
+        program.signal(signal.SIGHUP)
+        program.until("restart only: http, kafka.num.partitions, kafka.log.cleanup.policy")
+        program.configure("kafka { num.partitions: 2 }")
+        program.signal(signal.SIGHUP)
+        program.until("configuration reloaded")
+        program.signal(signal.SIGTERM)
+        program.until("stopped")
+        self.assertEqual(program.said.count("restart only"), 1)
+
     def test_a_wrong_file_changes_nothing(self):
         program = self.start(config="max_payload: 100")
         program.configure("max_payload: 10\nno_such_key: 1")
