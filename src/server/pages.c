@@ -89,13 +89,15 @@ static void subsz(void *arg, struct slice query, struct admin_call *call)
 {
     struct server_pages *pages = arg;
     struct nats_report_options options = {0};
-    struct slice account;
+    uint8_t memory[ADMIN_HTTP_HEAD_SIZE_MAX];
+    struct slice text;
     bool is_right = read_window(query, &options);
     options.subscriptions = read_flag(query, "subs");
-    if (admin_http_query(query, "test", &options.test))
-        is_right &= subject_is_literal(options.test);
-    if (admin_http_query(query, "acc", &account))
-        is_right &= slice_equal_text(account, "$G") || slice_equal_text(account, "%24G");
+    if (admin_http_query(query, "acc", &text))
+        is_right &= admin_http_decode(text, memory, &text) && slice_equal_text(text, "$G");
+    if (admin_http_query(query, "test", &text))
+        is_right &=
+            admin_http_decode(text, memory, &options.test) && subject_is_literal(options.test);
     if (is_right)
         nats_report_subsz(pages->options.nats, &options, report_is_there, call);
     else
@@ -364,7 +366,7 @@ void server_pages_init(struct server_pages *pages, const struct server_pages_opt
     *pages = (struct server_pages){
         .pages =
             {
-                {"/", "text/html", root, pages},
+                {"/", "text/html; charset=utf-8", root, pages},
                 {"/varz", json, varz, pages},
                 {"/connz", json, connz, pages},
                 {"/subsz", json, subsz, pages},

@@ -90,7 +90,7 @@ class Monitor(case.ServerCase):
             "account": "$G", "subject": "kafka.t.0", "qgroup": "view", "sid": "3", "msgs": 0,
             "cid": clients[3].info["client_id"]})
         self.assertEqual(sorted_by["connections"][0]["account"], "$G")
-        some = json.loads(self.get("/subsz?subs=1&test=kafka.t.0"))
+        some = json.loads(self.get("/subsz?subs=1&test=kafka%2Et.0&acc=%24G"))
         self.assertEqual([sub["sid"] for sub in some["subscriptions_list"]], ["3"])
         self.assertEqual(json.loads(self.get("/subsz?subs=1&limit=2"))["total"], 5)
         for path in ("/connz?limit=x", "/connz?sort=colour", "/connz?state=shut",
