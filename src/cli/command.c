@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/command.h"
 
+#include "base/nearest.h"
 #include "cli/completion.h"
 #include "cli/config.h"
 #include "cli/consume.h"
 #include "cli/doctor.h"
 #include "cli/group.h"
 #include "cli/help.h"
-#include "cli/nearest.h"
 #include "cli/overview.h"
 #include "cli/produce.h"
 #include "cli/stamp.h"
@@ -57,14 +57,14 @@ bool cli_command_is_noun(const char *word)
 /* What may stand at this place: verbs of the noun, or nouns and single words for noun "". */
 static struct slice nearest_word(const char *noun, const char *word)
 {
-    struct cli_nearest nearest;
-    cli_nearest_init(&nearest, slice_text(word));
+    struct nearest nearest;
+    nearest_init(&nearest, slice_text(word));
     for (size_t i = 0; i < cli_command_count; i++) {
         const struct cli_command *row = &cli_command_rows[i];
         if (row->verb && strcmp(row->noun, noun) == 0)
-            cli_nearest_offer(&nearest, slice_text(row->verb));
+            nearest_offer(&nearest, slice_text(row->verb));
         if (!row->verb && *noun == '\0' && *row->noun)
-            cli_nearest_offer(&nearest, slice_text(row->noun));
+            nearest_offer(&nearest, slice_text(row->noun));
     }
     return nearest.best;
 }

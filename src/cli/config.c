@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/nearest.h"
 #include "cli/error.h"
-#include "cli/nearest.h"
 #include "cli/stamp.h"
 #include "cli/topics.h"
 #include "wire/kafka_describe_configs.h"
@@ -143,7 +143,7 @@ enum cli_exit cli_config_parse(struct cli *cli, const char *text, struct cli_con
 
 void cli_config_hint(struct cli *cli, struct slice key, const struct slice *names, size_t count)
 {
-    struct cli_nearest nearest;
+    struct nearest nearest;
     /* Kafka has some in hours and minutes, too; servers answer those in milliseconds. */
     static const char *const units[] = {".hours", ".minutes", ".seconds"};
     struct slice meant = key;
@@ -151,9 +151,9 @@ void cli_config_hint(struct cli *cli, struct slice key, const struct slice *name
         if (ends_with(key, units[i]))
             meant = slice_text(cli_words(cli, "%.*s.ms", (int)(key.size - strlen(units[i])),
                                          (const char *)key.data));
-    cli_nearest_init(&nearest, meant);
+    nearest_init(&nearest, meant);
     for (size_t i = 0; i < count; i++)
-        cli_nearest_offer(&nearest, names[i]);
+        nearest_offer(&nearest, names[i]);
     if (nearest.best.data && !slice_equal(nearest.best, key))
         cli_note(cli, "      did you mean %s?", cli_string(cli, nearest.best));
 }

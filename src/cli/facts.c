@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 
+#include "base/nearest.h"
 #include "cli/error.h"
 #include "cli/facts_share.h"
-#include "cli/nearest.h"
 #include "cli/topics.h"
 #include "cli/txn.h"
 #include "wire/kafka_consumer_group_describe.h"
@@ -586,8 +586,8 @@ static enum cli_exit say_unreadable(struct cli *cli,
 
 enum cli_exit cli_facts_missing(struct cli *cli, struct slice group)
 {
-    struct cli_nearest nearest;
-    cli_nearest_init(&nearest, group);
+    struct nearest nearest;
+    nearest_init(&nearest, group);
     for (size_t n = 0; n < cli->cluster->node_count; n++) {
         struct kafka_list_groups_request request;
         struct kafka_list_groups_response response;
@@ -602,7 +602,7 @@ enum cli_exit cli_facts_missing(struct cli *cli, struct slice group)
         for (size_t i = 0; i < response.groups_count; i++) {
             if (slice_equal(response.groups[i].group_id, group))
                 return say_unreadable(cli, &response.groups[i]);
-            cli_nearest_offer(&nearest, response.groups[i].group_id);
+            nearest_offer(&nearest, response.groups[i].group_id);
         }
     }
     const char *fix = nearest.best.data

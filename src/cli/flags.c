@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/flags.h"
 
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 static const struct cli_flag_row flag_rows[] = {
 #define CLI_FLAG(id, name, letter, value, text) {name, letter, value, text},
@@ -88,11 +88,11 @@ static enum err take_value(struct parsing *p, enum cli_flag flag, const char *at
 
 static enum err unknown(struct parsing *p, struct slice name)
 {
-    struct cli_nearest nearest;
-    cli_nearest_init(&nearest, name);
+    struct nearest nearest;
+    nearest_init(&nearest, name);
     for (size_t i = 0; i < COUNT_OF(flag_rows); i++)
         if (cli_flags_is_global((enum cli_flag)i) || cli_flags_listed(p->names, (enum cli_flag)i))
-            cli_nearest_offer(&nearest, slice_text(flag_rows[i].name));
+            nearest_offer(&nearest, slice_text(flag_rows[i].name));
     if (nearest.best.data)
         diag_set(p->diag, "there is no flag --%.*s here; did you mean --%.*s?", (int)name.size,
                  (const char *)name.data, (int)nearest.best.size, (const char *)nearest.best.data);

@@ -1,4 +1,4 @@
-// Flags, the nearest word, and addresses.
+// Flags and addresses.
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/flags.h"
 
@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include "cli/ask.h"
-#include "cli/nearest.h"
 
 #define ROOM 64
 
@@ -77,34 +76,6 @@ static void test_leading_flags(void **state)
     assert_int_equal(cli_flags_leading(other, 2), 0);
 }
 
-static size_t distance(const char *a, const char *b)
-{
-    return cli_nearest_distance(slice_text(a), slice_text(b));
-}
-
-static void test_nearest(void **state)
-{
-    (void)state;
-    assert_int_equal(distance("", "abc"), 3);
-    assert_int_equal(distance("list", "list"), 0);
-    assert_int_equal(distance("lsit", "list"), 1);
-    assert_int_equal(distance("LIST", "list"), 0);
-    assert_int_equal(distance("kitten", "sitting"), 3);
-    struct cli_nearest nearest;
-    cli_nearest_init(&nearest, SLICE_LITERAL("ordres"));
-    cli_nearest_offer(&nearest, SLICE_LITERAL("payments"));
-    assert_null(nearest.best.data);
-    cli_nearest_offer(&nearest, SLICE_LITERAL("orders"));
-    cli_nearest_offer(&nearest, SLICE_LITERAL("borders"));
-    assert_true(slice_equal_text(nearest.best, "orders"));
-    cli_nearest_init(&nearest, SLICE_LITERAL("desc"));
-    cli_nearest_offer(&nearest, SLICE_LITERAL("describe"));
-    assert_true(slice_equal_text(nearest.best, "describe"));
-    char long_word[300];
-    memset(long_word, 'a', sizeof(long_word));
-    (void)cli_nearest_distance(slice_make(long_word, 300), slice_make(long_word, 299));
-}
-
 static void test_addresses(void **state)
 {
     (void)state;
@@ -134,7 +105,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flags),
         cmocka_unit_test(test_leading_flags),
-        cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

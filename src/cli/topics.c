@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
+#include "base/nearest.h"
 #include "cli/error.h"
-#include "cli/nearest.h"
 #include "wire/kafka_describe_log_dirs.h"
 #include "wire/kafka_list_offsets.h"
 
@@ -38,10 +38,10 @@ static enum cli_exit missing(struct cli *cli, struct slice name)
     enum cli_exit result = cli_topics_fetch(cli, NULL, 0, &all);
     if (result)
         return result;
-    struct cli_nearest nearest;
-    cli_nearest_init(&nearest, name);
+    struct nearest nearest;
+    nearest_init(&nearest, name);
     for (size_t i = 0; i < all.topics_count; i++)
-        cli_nearest_offer(&nearest, all.topics[i].name);
+        nearest_offer(&nearest, all.topics[i].name);
     const char *fix =
         nearest.best.data
             ? cli_words(cli, "did you mean '%s'? leat topic list has all of them",

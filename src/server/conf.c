@@ -9,6 +9,8 @@
 #include "server/conf_cursor.h"
 #include "server/conf_scalar.h"
 
+#define KEY_SHOWN 64
+
 /* The map being read and those around it: where variables are looked for. */
 struct scope {
     struct scope *outer;
@@ -95,10 +97,10 @@ const struct server_conf_value *server_conf_get(const struct server_conf_value *
 const char *server_conf_type_name(enum server_conf_type type)
 {
     static const char *const names[] = {
-        [SERVER_CONF_STRING] = "string", [SERVER_CONF_INTEGER] = "integer",
-        [SERVER_CONF_FLOAT] = "float",   [SERVER_CONF_BOOL] = "boolean",
-        [SERVER_CONF_TIME] = "time",     [SERVER_CONF_ARRAY] = "array",
-        [SERVER_CONF_MAP] = "map",
+        [SERVER_CONF_STRING] = "a string", [SERVER_CONF_INTEGER] = "an integer",
+        [SERVER_CONF_FLOAT] = "a float",   [SERVER_CONF_BOOL] = "a boolean",
+        [SERVER_CONF_TIME] = "a time",     [SERVER_CONF_ARRAY] = "an array",
+        [SERVER_CONF_MAP] = "a map",
     };
     CHECK(type < COUNT_OF(names));
     return names[type];
@@ -226,7 +228,7 @@ static enum err parse_key(struct parser *parser, struct slice *out)
 }
 
 /* Moves from behind a key to its value; the separator may be left out. */
-static enum err skip_separator(struct parser *parser)
+static enum err skip_separator(struct parser *parser, const struct server_conf_pair *pair)
 {
     struct server_conf_cursor *cursor = parser->cursor;
     server_conf_cursor_skip_spaces(cursor);
@@ -238,8 +240,11 @@ static enum err skip_separator(struct parser *parser)
         server_conf_cursor_skip_lines(cursor);
         byte = server_conf_cursor_peek(cursor);
         if (byte != '{' && byte != '[' && byte != '(')
-            return complain_here(parser, "the key above has no value: '{', '[' or '(' may stand "
-                                         "on the next line");
+            return server_conf_complain(
+                parser->diag, &pair->place,
+                "the key '%.*s' has no value on its line (a ',' within a value needs quotes "
+                "around it)",
+                (int)MIN(pair->key.size, (size_t)KEY_SHOWN), (const char *)pair->key.data);
     }
     return ERR_OK;
 }
@@ -281,7 +286,7 @@ static enum err parse_pair(struct parser *parser)
         return ERR_NO_MEMORY;
     pair->key = key;
     pair->place = place;
-    err = skip_separator(parser);
+    err = skip_separator(parser, pair);
     if (!err)
         err = parse_value(parser, &pair->value);
     if (err)

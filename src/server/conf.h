@@ -91,7 +91,7 @@ NODISCARD enum err server_conf_parse(const struct server_conf_text *text,
 /* The last value written under key, without regard to case; NULL when there is none. */
 const struct server_conf_value *server_conf_get(const struct server_conf_value *map,
                                                 const char *key);
-/* "string", "integer" ... for messages. */
+/* "a string", "an integer" ... for messages. */
 const char *server_conf_type_name(enum server_conf_type type);
 /* Fills diag with "file:line:column: " and the words; returns ERR_INVALID. */
 enum err server_conf_complain(struct diag *diag, const struct server_conf_place *place,

@@ -48,6 +48,10 @@ static enum err source_read(void *arg, const char *path, struct arena *arena, st
         return complain(diag, path, err_from_errno(-fd));
     enum err err = read_open(file->os, fd, arena, out);
     file->os->ops->close(file->os, fd);
+    if (err == ERR_INVALID) {
+        diag_set(diag, "%s: is a folder, a file is expected", path);
+        return err;
+    }
     return err ? complain(diag, path, err) : ERR_OK;
 }
 

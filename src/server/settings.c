@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "server/conf_scalar.h"
+#include "server/settings_hint.h"
 #include "server/settings_kafka.h"
 #include "server/settings_nats.h"
 #include "server/settings_topics.h"
@@ -433,7 +434,7 @@ static enum err apply_scalar(struct load *load, const struct server_conf_pair *p
 {
     const struct server_conf_value *value = &pair->value;
     if (value->type == SERVER_CONF_MAP || value->type == SERVER_CONF_ARRAY)
-        return server_conf_complain(load->diag, &value->place, "'%s' is one value, not a %s",
+        return server_conf_complain(load->diag, &value->place, "'%s' is one value, not %s",
                                     (const char *)pair->key.data,
                                     server_conf_type_name(value->type));
     enum err err = set(load, value->text);
@@ -467,8 +468,7 @@ static enum err apply_pair(struct load *load, const struct server_conf_pair *pai
                                         (const char *)pair->key.data);
     if (pair->is_used)
         return ERR_OK;
-    return server_conf_complain(load->diag, &pair->place, "unknown field '%s'",
-                                (const char *)pair->key.data);
+    return server_settings_hint_top(pair, load->diag);
 }
 
 static enum err apply_file(struct load *load)

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "broker/group_settings.h"
 #include "server/conf_scalar.h"
+#include "server/settings_hint.h"
 #include "server/settings_topics.h"
 
 enum kind { KIND_BOOL, KIND_INT, KIND_LONG, KIND_DOUBLE, KIND_TEXT, KIND_LIST };
@@ -58,11 +59,6 @@ struct fixed_name {
 
 static const struct fixed_name fixed_names[] = {
 #define KAFKA_FIXED(text, values, reason) {text, values, reason},
-#include "server/kafka_settings.def"
-};
-
-static const char *const absent_names[] = {
-#define KAFKA_ABSENT(text) text,
 #include "server/kafka_settings.def"
 };
 
@@ -199,14 +195,14 @@ enum err server_settings_kafka_number(const struct server_conf_value *value, con
                             : server_conf_scalar_integer(value->text, out);
 }
 
-static enum err complain_number(struct walk *walk, const char *name,
-                                const struct server_conf_value *value)
+enum err server_settings_kafka_complain(const struct server_conf_value *value, const char *name,
+                                        struct diag *diag)
 {
     const char *unit = ends_in_ms(name) ? " of milliseconds or a text like \"7d\"" : "";
     if (value->type == SERVER_CONF_STRING)
-        return server_conf_complain(walk->diag, &value->place, "%s is a number%s, not '%s'", name,
-                                    unit, (const char *)value->text.data);
-    return server_conf_complain(walk->diag, &value->place, "%s is a number%s, not a %s", name, unit,
+        return server_conf_complain(diag, &value->place, "%s is a number%s, not '%s'", name, unit,
+                                    (const char *)value->text.data);
+    return server_conf_complain(diag, &value->place, "%s is a number%s, not %s", name, unit,
                                 server_conf_type_name(value->type));
 }
 
@@ -217,7 +213,7 @@ static enum err apply_number(struct walk *walk, const struct setting *setting,
     int64_t factor = other ? other->factor : 1;
     int64_t number;
     if (server_settings_kafka_number(value, name, &number) != ERR_OK)
-        return complain_number(walk, name, value);
+        return server_settings_kafka_complain(value, name, walk->diag);
     if (factor > 1 && number != -1 && __builtin_mul_overflow(number, factor, &number))
         number = INT64_MIN;
     if (setting->min == setting->max && number != setting->min)
@@ -245,7 +241,7 @@ static enum err apply_double(struct walk *walk, const struct setting *setting,
     else if (value->type == SERVER_CONF_FLOAT)
         number = value->number;
     else if (value->type != SERVER_CONF_STRING || !text_parse_double(value->text, &number))
-        return server_conf_complain(walk->diag, &value->place, "%s is a number, not a %s",
+        return server_conf_complain(walk->diag, &value->place, "%s is a number, not %s",
                                     setting->name, server_conf_type_name(value->type));
     if (number < (double)setting->min ||
         (setting->max != INT64_MAX && number > (double)setting->max))
@@ -307,14 +303,6 @@ static const struct fixed_name *find_fixed_name(struct slice key)
         if (server_conf_key_equal(key, fixed_names[i].name))
             return &fixed_names[i];
     return NULL;
-}
-
-static bool is_absent(struct slice key)
-{
-    for (size_t i = 0; i < COUNT_OF(absent_names); i++)
-        if (server_conf_key_equal(key, absent_names[i]))
-            return true;
-    return false;
 }
 
 static enum err apply_setting(struct walk *walk, size_t index, const struct other_name *other,
@@ -381,14 +369,9 @@ static enum err apply_pair(struct walk *walk, const struct server_conf_pair *pai
     const struct fixed_name *fixed = find_fixed_name(pair->key);
     if (fixed)
         return apply_fixed(walk, fixed, value);
-    if (is_absent(pair->key))
-        return server_conf_complain(walk->diag, &pair->place,
-                                    "Kafka's setting '%s' is not implemented in Leat",
-                                    (const char *)pair->key.data);
-    if (pair->is_used)
+    if (pair->is_used && !server_settings_hint_is_absent(pair->key))
         return ERR_OK;
-    return server_conf_complain(walk->diag, &pair->place, "unknown field '%s' in kafka",
-                                (const char *)pair->key.data);
+    return server_settings_hint_kafka(pair, walk->diag);
 }
 
 enum err server_settings_kafka_apply(struct server_settings *settings,

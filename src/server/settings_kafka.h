@@ -12,6 +12,9 @@ NODISCARD enum err server_settings_kafka_apply(struct server_settings *settings,
 /* A number as number, or as text with the unit that suits the setting's name. ERR_INVALID. */
 NODISCARD enum err server_settings_kafka_number(const struct server_conf_value *value,
                                                 const char *name, int64_t *out);
+/* Says that value is no such number, and how one looks. ERR_INVALID. */
+enum err server_settings_kafka_complain(const struct server_conf_value *value, const char *name,
+                                        struct diag *diag);
 /* Replaces the listeners by those in text, separated by commas. */
 NODISCARD enum err server_settings_kafka_listen(struct server_settings *settings, struct slice text,
                                                 struct diag *diag);

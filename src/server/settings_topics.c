@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "broker/binding.h"
+#include "server/settings_hint.h"
 #include "server/settings_kafka.h"
 
 #define NUMBER_SIZE 24
@@ -55,8 +56,7 @@ static enum err read_number(struct reading *reading, const struct topic_key *key
 {
     int64_t number;
     if (server_settings_kafka_number(value, key->name, &number) != ERR_OK)
-        return server_conf_complain(reading->diag, &value->place, "%s is a number, not a %s",
-                                    key->name, server_conf_type_name(value->type));
+        return server_settings_kafka_complain(value, key->name, reading->diag);
     char *text = arena_alloc(reading->arena, NUMBER_SIZE);
     if (!text)
         return ERR_NO_MEMORY;
@@ -107,7 +107,7 @@ static enum err read_value(struct reading *reading, const struct topic_key *key,
     if (key->kind == KIND_LIST && value->type == SERVER_CONF_ARRAY)
         return read_list(reading, key, value, out);
     if (!is_scalar(value))
-        return server_conf_complain(reading->diag, &value->place, "%s is one value, not a %s",
+        return server_conf_complain(reading->diag, &value->place, "%s is one value, not %s",
                                     key->name, server_conf_type_name(value->type));
     if (key->kind == KIND_INT || key->kind == KIND_LONG)
         return read_number(reading, key, value, out);
@@ -166,10 +166,11 @@ static enum err apply_pair(struct reading *reading, const struct server_conf_pai
         return apply_setting(reading, key, &pair->value);
     if (pair->is_used)
         return ERR_OK;
-    return server_conf_complain(reading->diag, &pair->place, "unknown field '%s' in topic '%.*s'",
-                                (const char *)pair->key.data,
-                                (int)MIN(reading->topic->name.size, (size_t)NAME_SHOWN),
-                                (const char *)reading->topic->name.data);
+    struct slice known[COUNT_OF(topic_keys) + 1] = {SLICE_LITERAL("partitions")};
+    for (size_t i = 0; i < COUNT_OF(topic_keys); i++)
+        known[i + 1] = slice_text(topic_keys[i].name);
+    return server_settings_hint_topic(pair, reading->topic->name, known, COUNT_OF(known),
+                                      reading->diag);
 }
 
 static enum err apply_topic(struct reading *reading, const struct server_conf_pair *pair)

@@ -92,6 +92,8 @@ static void what_is_wrong_has_its_place(void **state)
         {"kafka { topics { a {\n partitions: many } } }", "f:2:14:", "1 at least"},
         {"kafka { topics { a {\n retention.ms: soon } } }", "f:2:16:", "is a number"},
         {"kafka { topics { a {\n retention.ms: -7 } } }", "f:2:16:", "is not between"},
+        {"kafka { topics { a {\n retention.ms: 7dd } } }",
+         "f:2:16:", "a text like \"7d\", not '7dd'"},
         {"kafka { topics { a {\n retention.ms: {} } } }", "f:2:16:", "one value, not a map"},
         {"kafka { topics { a {\n preallocate: true } } }", "f:2:15:", "not implemented"},
         {"kafka { topics { a {\n cleanup.policy: never } } }", "f:2:18:", "is none of"},

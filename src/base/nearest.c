@@ -1,6 +1,6 @@
 // Edit distance with swaps of neighbours.
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 #define WORD_SIZE_MAX 64
 
@@ -9,7 +9,7 @@ static uint8_t lower(uint8_t c)
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
 }
 
-size_t cli_nearest_distance(struct slice a, struct slice b)
+size_t nearest_distance(struct slice a, struct slice b)
 {
     size_t rows[3][WORD_SIZE_MAX + 1];
     size_t a_size = MIN(a.size, WORD_SIZE_MAX);
@@ -32,15 +32,16 @@ size_t cli_nearest_distance(struct slice a, struct slice b)
     return rows[a_size % 3][b_size];
 }
 
-void cli_nearest_init(struct cli_nearest *nearest, struct slice word)
+void nearest_init(struct nearest *nearest, struct slice word)
 {
     /* A third of the letters may be wrong, and one always. */
-    *nearest = (struct cli_nearest){.word = word, .distance = MAX(word.size / 3, 1) + 1};
+    *nearest =
+        (struct nearest){.word = word, .distance = MAX(MIN(word.size, WORD_SIZE_MAX) / 3, 1) + 1};
 }
 
-void cli_nearest_offer(struct cli_nearest *nearest, struct slice candidate)
+void nearest_offer(struct nearest *nearest, struct slice candidate)
 {
-    size_t distance = cli_nearest_distance(nearest->word, candidate);
+    size_t distance = nearest_distance(nearest->word, candidate);
     bool begins = nearest->word.size >= 3 && candidate.size > nearest->word.size &&
                   memcmp(candidate.data, nearest->word.data, nearest->word.size) == 0;
     if (begins)

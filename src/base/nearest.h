@@ -6,15 +6,15 @@
 
 /* Edits (insert, delete, replace, swap neighbours) between two words, in any case; words are looked
  * at up to 64 bytes. */
-size_t cli_nearest_distance(struct slice a, struct slice b);
+size_t nearest_distance(struct slice a, struct slice b);
 
 /* Collects the nearest of many candidates. */
-struct cli_nearest {
+struct nearest {
     struct slice word;
     struct slice best; /* null: nothing near enough */
     size_t distance;
 };
 
-void cli_nearest_init(struct cli_nearest *nearest, struct slice word);
+void nearest_init(struct nearest *nearest, struct slice word);
 /* candidate must live as long as nearest->best is used. */
-void cli_nearest_offer(struct cli_nearest *nearest, struct slice candidate);
+void nearest_offer(struct nearest *nearest, struct slice candidate);
