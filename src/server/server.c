@@ -325,26 +325,33 @@ static enum err open_http(struct server *server, struct diag *diag)
     return ERR_OK;
 }
 
-static void add_listeners(struct server *server, struct text *line)
+/* The first place of a kind, or one more of it. */
+static void add_place(struct text *line, struct listener *listener, const char *kind)
 {
     struct sockaddr_storage bound;
-    const char *between = "Kafka on ";
-    for (size_t i = 0; i < server->listener_count; i++) {
-        listener_address(server->listeners[i], &bound);
+    listener_address(listener, &bound);
+    text_add_text(line, kind);
+    server_address_add(line, &bound);
+}
+
+static void add_listeners(struct server *server, struct text *line)
+{
+    const char *between = "";
+    for (size_t i = 0; i < server->listener_count; i++)
+        add_place(line, server->listeners[i], i == 0 ? "Kafka on " : ", ");
+    if (server->listener_count > 0)
+        between = "; ";
+    if (server->nats_listener) {
         text_add_text(line, between);
-        server_address_add(line, &bound);
-        between = ", ";
+        add_place(line, server->nats_listener, "NATS on ");
+        between = "; ";
     }
-    if (!server->nats_listener)
-        return;
-    listener_address(server->nats_listener, &bound);
-    text_add_text(line, server->listener_count > 0 ? "; NATS on " : "NATS on ");
-    server_address_add(line, &bound);
-    if (!server->http_listener)
-        return;
-    listener_address(server->http_listener, &bound);
-    text_add_text(line, "; HTTP on ");
-    server_address_add(line, &bound);
+    if (server->http_listener) {
+        text_add_text(line, between);
+        add_place(line, server->http_listener, "HTTP on ");
+    } else if (*between == 0) {
+        text_add_text(line, "listening to nobody");
+    }
 }
 
 static void say_ready(struct server *server)

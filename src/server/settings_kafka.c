@@ -91,6 +91,10 @@ enum err server_settings_kafka_listen_more(struct server_settings *settings, str
     struct slice rest = text;
     do {
         size_t count = settings->kafka_listener_count;
+        if (slice_equal_text(rest, "none")) {
+            diag_set(diag, "'none' stands alone, without addresses to listen on");
+            return ERR_INVALID;
+        }
         if (count == SERVER_SETTINGS_LISTENERS_MAX) {
             diag_set(diag, "more than %d addresses to listen on", SERVER_SETTINGS_LISTENERS_MAX);
             return ERR_INVALID;

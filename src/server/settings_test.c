@@ -241,6 +241,7 @@ static void test_values_outside_their_limits(void **state)
     assert_refused(fixture, "kafka { advertised.listeners: 'a:1,b:2' }", "one advertised");
     assert_refused(fixture, "kafka { advertised.listeners: '0.0.0.0:1' }", "clients need a host");
     assert_refused(fixture, "kafka { group.min.session.timeout.ms: 2000000 }", "is greater than");
+    assert_refused(fixture, "kafka { listen: [':1', none] }", "'none' stands alone");
     assert_refused(fixture, "memory: 3", "leat.conf:1:9: memory is a size");
     assert_refused(fixture, "data: [a]", "'data' is one value, not an array");
     assert_refused(fixture, "kafka: 1", "kafka is a map");

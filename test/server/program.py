@@ -51,6 +51,9 @@ class ProgramTest(case.ServerCase):
     def test_says_where_it_listens(self):
         self.assertIn(self.server.address, self.server.ready_line)
         self.assertIn(str(self.server.data), self.server.ready_line)
+        server = self.fresh(config=f"http: 127.0.0.1:{leatd.free_port()}\n")
+        server.start()
+        self.assertRegex(server.ready_line, r"Kafka on 127.0.0.1:\d+; HTTP on 127.0.0.1:\d+, data")
 
     def test_says_so_first(self):
         server = self.fresh()
