@@ -229,6 +229,33 @@ static void journal_batch_flips(void **state)
     log_fixture_free(f);
 }
 
+static void deleted(void *arg, enum err err)
+{
+    assert_int_equal(err, ERR_OK);
+    *(bool *)arg = true;
+}
+
+/* The journal still has its newest entries; those before them went with its checkpoint. */
+static void a_deleted_log_is_not_damaged(void **state)
+{
+    uint32_t sizes[BATCH_COUNT];
+    struct log_fixture *f = filled(sizes);
+    bool is_deleted = false;
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    (void)log_fixture_put(f, 0, &(struct log_fixture_batch){.count = 1, .size = 10});
+    store_log_delete(f->logs[0], deleted, &is_deleted);
+    for (unsigned i = 0; i < 200 && !is_deleted; i++)
+        log_fixture_turns(f, 1);
+    assert_true(is_deleted);
+    log_fixture_close(f);
+    f->log_count = 0;
+    assert_int_equal(log_fixture_open(f), ERR_OK);
+    struct damage d = {.f = f};
+    store_damage_each(f->store, damage_found, &d);
+    assert_int_equal(d.count, 0);
+    log_fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +264,7 @@ int main(void)
         cmocka_unit_test(gone_file),
         cmocka_unit_test(journal_flips),
         cmocka_unit_test(journal_batch_flips),
+        cmocka_unit_test(a_deleted_log_is_not_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -344,6 +344,76 @@ enum err store_open(const struct store_options *options, struct store **out, str
     return err;
 }
 
+/* --- damage --- */
+
+static void damage_tell(const struct store_damage *damage)
+{
+    log_error(damage->store->logger, "store", "damaged log=%s offsets=%lld..%lld",
+              log_name(&damage->key).text, (long long)damage->first, (long long)damage->next);
+}
+
+/* What the journals lack of a log that was deleted is no damage: told once it is known whose the
+ * logs are. */
+static void damage_keep(struct store *store, struct store_damage *take_damage)
+{
+    list_for_each (node, &store->damages) {
+        const struct store_damage *known = LIST_ENTRY(node, struct store_damage, node);
+        if (memcmp(&known->key, &take_damage->key, sizeof(known->key)) == 0 &&
+            known->first <= take_damage->first && known->next >= take_damage->next) {
+            free(take_damage);
+            return;
+        }
+    }
+    if (store->is_claimed)
+        damage_tell(take_damage);
+    list_push_back(&store->damages, &take_damage->node);
+}
+
+static void damages_claimed(struct store *store)
+{
+    list_for_each_safe (node, following, &store->damages) {
+        struct store_damage *damage = LIST_ENTRY(node, struct store_damage, node);
+        if (map_get(&store->claimed, slice_make(&damage->key, sizeof(damage->key)))) {
+            damage_tell(damage);
+            continue;
+        }
+        list_remove(&damage->node);
+        free(damage);
+    }
+}
+
+static void damage_message(struct core *core, struct core_message *message)
+{
+    struct store_damage *damage = CONTAINER_OF(message, struct store_damage, message);
+    damage_keep(damage->store, damage);
+}
+
+void store_damage_add(struct store *store, struct core *core, const struct store_log_key *key,
+                      int64_t first, int64_t next)
+{
+    struct store_damage *damage = calloc(1, sizeof(*damage));
+    if (!damage)
+        return;
+    damage->store = store;
+    damage->key = *key;
+    damage->first = first;
+    damage->next = next;
+    damage->message.run = damage_message;
+    list_init(&damage->node);
+    if (!core || core_id(core) == 0)
+        damage_keep(store, damage);
+    else
+        core_send(core, 0, &damage->message);
+}
+
+void store_damage_each(struct store *store, store_damage_fn fn, void *arg)
+{
+    list_for_each (node, &store->damages) {
+        const struct store_damage *damage = LIST_ENTRY(node, struct store_damage, node);
+        fn(arg, damage->key, damage->first, damage->next);
+    }
+}
+
 /* --- what nobody claimed --- */
 
 struct unclaimed {
@@ -427,6 +497,7 @@ void store_logs_claimed(struct store *store)
     (void)snprintf(path, sizeof(path), "%s/logs", store->dir);
     (void)store->os->ops->list(store->os, path, folder_found, &unclaimed);
     checkpoints_forget(store);
+    damages_claimed(store);
     store->is_claimed = true;
     map_deinit(&store->claimed);
     map_init(&store->claimed, 0);
@@ -488,56 +559,6 @@ void store_fact_each(struct store *store, store_fact_fn fn, void *arg)
 {
     struct fact_each each = {fn, arg};
     catalogue_each(store->catalogue, fact_found, &each);
-}
-
-/* --- damage --- */
-
-static void damage_keep(struct store *store, struct store_damage *take_damage)
-{
-    list_for_each (node, &store->damages) {
-        const struct store_damage *known = LIST_ENTRY(node, struct store_damage, node);
-        if (memcmp(&known->key, &take_damage->key, sizeof(known->key)) == 0 &&
-            known->first <= take_damage->first && known->next >= take_damage->next) {
-            free(take_damage);
-            return;
-        }
-    }
-    log_error(store->logger, "store", "damaged log=%s offsets=%lld..%lld",
-              log_name(&take_damage->key).text, (long long)take_damage->first,
-              (long long)take_damage->next);
-    list_push_back(&store->damages, &take_damage->node);
-}
-
-static void damage_message(struct core *core, struct core_message *message)
-{
-    struct store_damage *damage = CONTAINER_OF(message, struct store_damage, message);
-    damage_keep(damage->store, damage);
-}
-
-void store_damage_add(struct store *store, struct core *core, const struct store_log_key *key,
-                      int64_t first, int64_t next)
-{
-    struct store_damage *damage = calloc(1, sizeof(*damage));
-    if (!damage)
-        return;
-    damage->store = store;
-    damage->key = *key;
-    damage->first = first;
-    damage->next = next;
-    damage->message.run = damage_message;
-    list_init(&damage->node);
-    if (!core || core_id(core) == 0)
-        damage_keep(store, damage);
-    else
-        core_send(core, 0, &damage->message);
-}
-
-void store_damage_each(struct store *store, store_damage_fn fn, void *arg)
-{
-    list_for_each (node, &store->damages) {
-        const struct store_damage *damage = LIST_ENTRY(node, struct store_damage, node);
-        fn(arg, damage->key, damage->first, damage->next);
-    }
 }
 
 void store_gather(struct store *store, struct core *core, struct store_gather *gather)
