@@ -403,7 +403,7 @@ static void write_finish(struct group_append *write, enum err err, int64_t base_
     void (*done)(void *arg, enum err err) = write->done;
     void *arg = write->arg;
     write_apply(write, err, base_offset);
-    if (err)
+    if (err && err != ERR_CLOSED) /* the server stops: who asked is told */
         log_warn(core_logger(entry->partition->groups->core), "broker",
                  "a write of group state failed: %s group=%.*s", err_text(err),
                  (int)MIN(entry->group.id.size, (size_t)200), (const char *)entry->group.id.data);

@@ -233,9 +233,11 @@ static void answers_end(struct list *answers, enum err err)
 static void cursor_void(struct share_cursor *cursor, enum err err)
 {
     struct slice value = slice_make(cursor->durable.data, cursor->durable.size);
-    log_warn(core_logger(cursor->group->shares->core), "broker",
-             "state of a share group was not written: %s group=%.*s", err_text(err),
-             (int)MIN(cursor->group->id.size, (size_t)200), (const char *)cursor->group->id.data);
+    if (err != ERR_CLOSED) /* the server stops: who asked is told */
+        log_warn(core_logger(cursor->group->shares->core), "broker",
+                 "state of a share group was not written: %s group=%.*s", err_text(err),
+                 (int)MIN(cursor->group->id.size, (size_t)200),
+                 (const char *)cursor->group->id.data);
     cursor->is_dirty = false;
     cursor->is_ready = false;
     cursor->is_erased = value.size == 0;
