@@ -167,20 +167,62 @@ struct change {
     size_t count;
 };
 
+/* The settings that a server knows for a thing of that kind. */
+struct known {
+    struct slice *names;
+    size_t count;
+};
+
+static bool look_up(struct cli *cli, enum cli_config_kind kind, struct slice name,
+                    struct known *out)
+{
+    struct cli_config_query query = {.kind = kind, .name = name, .all = true};
+    struct kafka_describe_configs_response_result found = {0};
+    if (kind == CLI_CONFIG_BROKER && name.size == 0)
+        query.name = slice_text(cli_words(cli, "%d", cli->cluster->controller));
+    if (fetch(cli, &query, &found))
+        return false;
+    out->count = found.configs_count;
+    out->names = cli_alloc(cli, MAX(out->count, 1), sizeof(*out->names));
+    for (size_t i = 0; i < out->count; i++)
+        out->names[i] = found.configs[i].name;
+    return true;
+}
+
 /* The server refused: perhaps a name was mistyped. */
 static void hint_at_name(struct cli *cli, const struct change *change)
 {
-    struct cli_config_query query = {.kind = change->kind, .name = change->name, .all = true};
-    struct kafka_describe_configs_response_result known = {0};
-    if (change->kind == CLI_CONFIG_BROKER && change->name.size == 0)
-        query.name = slice_text(cli_words(cli, "%d", cli->cluster->controller));
-    if (fetch(cli, &query, &known))
+    struct known known;
+    if (!look_up(cli, change->kind, change->name, &known))
         return;
-    struct slice *names = cli_alloc(cli, known.configs_count, sizeof(*names));
-    for (size_t k = 0; k < known.configs_count; k++)
-        names[k] = known.configs[k].name;
     for (size_t i = 0; i < change->count; i++)
-        cli_config_hint(cli, change->pairs[i].key, names, known.configs_count);
+        cli_config_hint(cli, change->pairs[i].key, known.names, known.count);
+}
+
+/* Servers take it without a word when a name is asked for, or unset, that means nothing to them. */
+static enum cli_exit check_key(struct cli *cli, const struct known *known, struct slice key)
+{
+    for (size_t i = 0; i < known->count; i++)
+        if (slice_equal(known->names[i], key))
+            return CLI_OK;
+    enum cli_exit result = cli_fail(cli, CLI_USAGE, "--all lists those that there are",
+                                    "there is no setting '%s'", cli_string(cli, key));
+    cli_config_hint(cli, key, known->names, known->count);
+    return result;
+}
+
+static enum cli_exit check_unset(struct cli *cli, const struct change *change)
+{
+    struct known known;
+    bool any = false;
+    for (size_t i = 0; i < change->count; i++)
+        any = any || !change->pairs[i].value.data;
+    enum cli_exit result = CLI_OK;
+    if (any && look_up(cli, change->kind, change->name, &known))
+        for (size_t i = 0; !result && i < change->count; i++)
+            if (!change->pairs[i].value.data)
+                result = check_key(cli, &known, change->pairs[i].key);
+    return result;
 }
 
 static enum cli_exit send_change(struct cli *cli, const struct change *change)
@@ -289,6 +331,12 @@ enum cli_exit cli_config_show(struct cli *cli)
     for (size_t i = 2; i < cli->argument_count; i++)
         keys[query.key_count++] = slice_text(cli->arguments[i]);
     query.keys = keys;
+    struct known known;
+    if (query.key_count > 0 && look_up(cli, query.kind, query.name, &known))
+        for (size_t i = 0; !result && i < query.key_count; i++)
+            result = check_key(cli, &known, keys[i]);
+    if (result)
+        return result;
     return show(cli, &query);
 }
 
@@ -307,6 +355,8 @@ enum cli_exit cli_config_topic(struct cli *cli)
     change.pairs = cli_alloc(cli, change.count, sizeof(*change.pairs));
     for (size_t i = 0; !result && i < change.count; i++)
         result = cli_config_parse(cli, cli->arguments[i + 1], &change.pairs[i]);
+    if (!result)
+        result = check_unset(cli, &change);
     return result ? result : send_change(cli, &change);
 }
 
@@ -321,6 +371,8 @@ static enum cli_exit change_by_arguments(struct cli *cli, bool unset)
         else
             result = cli_config_parse(cli, cli->arguments[i + 2], &change.pairs[i]);
     }
+    if (!result)
+        result = check_unset(cli, &change);
     return result ? result : send_change(cli, &change);
 }
 

@@ -114,11 +114,29 @@ static enum cli_exit take_header(struct producing *p, const char *text)
     return CLI_OK;
 }
 
+static enum cli_exit check_word(struct cli *cli, enum cli_flag flag, const char *words)
+{
+    const char *given = cli_flags_text(&cli->flags, flag, NULL);
+    size_t size = given ? strlen(given) : 0;
+    const char *at = words;
+    while (size > 0 && (at = strstr(at, given)) != NULL) {
+        if ((at == words || at[-1] == ' ') && (at[size] == ',' || at[size] == ' ' || !at[size]))
+            return CLI_OK;
+        at++;
+    }
+    return given ? cli_fail(cli, CLI_USAGE, cli_words(cli, "it is one of %s", words),
+                            "--%s cannot be '%s'", cli_flags_row(flag)->name, given)
+                 : CLI_OK;
+}
+
 static enum cli_exit take_flags(struct producing *p)
 {
     struct cli *cli = p->cli;
     struct diag diag = {""};
     bool kcat = cli_flags_has(&cli->flags, CLI_FLAG_KCAT);
+    if (check_word(cli, CLI_FLAG_CODEC, "none, gzip, snappy, lz4, zstd") ||
+        check_word(cli, CLI_FLAG_ACKS, "all, -1, 1, 0"))
+        return CLI_USAGE;
     const char *format = cli_flags_text(&cli->flags, CLI_FLAG_FMT, "%v\\n");
     const char *report = cli_flags_text(&cli->flags, CLI_FLAG_REPORT, NULL);
     if (cli_template_parse(slice_text(format), kcat, &cli->arena, &p->format, &diag) ||

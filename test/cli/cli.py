@@ -93,6 +93,15 @@ class TopicsTest(command.CommandCase):
         self.assertIn("did you mean retention.ms?", done.err)
         done = self.leat_both("topic", "config", name, "retention.hours=3", code=command.USAGE)
         self.assertIn("did you mean retention.ms?", done.err)
+        for args in (("unset", "topic", name, "retenton.ms"),
+                     ("show", "topic", name, "retenton.ms"),
+                     ("show", "broker", "default", "log.retenton.ms")):
+            done = self.leat_both("config", *args, code=command.USAGE)
+            self.assertRegex(done.err, r"(?s)no setting '.*did you mean (log.)?retention.ms\?")
+        self.leat("config", "show", "broker", "default", "log.retention.ms")
+        for args in (("-z", "zst"), ("-z", ""), ("--acks", "2")):
+            done = self.leat_both("produce", name, "x", *args, code=command.USAGE)
+            self.assertIn("it is one of", done.err)
         self.leat("topic", "create", "keyed", "-c", "cleanup.policy=compact")
         done = self.leat_both("produce", "keyed", "no key", code=command.FAILED)
         self.assertIn("-k KEY", done.err)
