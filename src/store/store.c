@@ -153,7 +153,8 @@ static enum err folder_open(struct store *store, struct diag *diag)
     store->lock_fd = error < 0 ? error : os->ops->open(os, path, OS_OPEN_WRITE | OS_OPEN_CREATE);
     if (store->lock_fd < 0) {
         diag_set(diag, "cannot use the data folder %s: %s", store->dir,
-                 err_text(err_from_errno(-store->lock_fd)));
+                 store->lock_fd == -ENOTDIR ? "a folder is expected, and there is a file"
+                                            : err_text(err_from_errno(-store->lock_fd)));
         return err_from_errno(-store->lock_fd);
     }
     if (os->ops->lock(os, store->lock_fd) < 0) {

@@ -187,7 +187,7 @@ class ProgramTest(case.ServerCase):
             code, words = leatd.run(["--data", file.name, "--listen",
                                      f"127.0.0.1:{leatd.free_port()}", *leatd.QUIET])
         self.assertNotEqual(code, 0)
-        self.assertIn(file.name, words)
+        self.assertIn(f"{file.name}: a folder is expected", words)
 
     def check(self, text):
         with tempfile.TemporaryDirectory() as folder:
