@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/settings.h"
 
+#include "base/nearest.h"
 #include "base/text.h"
 #include "server/conf_scalar.h"
 #include "server/settings_hint.h"
@@ -381,7 +382,18 @@ static enum err complain_option(const struct load *load, struct slice name, cons
         diag_set(load->diag, "nats-server's option '%s' is not implemented in Leat", argument);
         return ERR_INVALID;
     }
-    diag_set(load->diag, "unknown option '%s' (--help lists them)", argument);
+    const struct option *table = is_nats ? nats_options : options;
+    struct nearest nearest;
+    nearest_init(&nearest, name);
+    for (size_t i = 0; i < (is_nats ? COUNT_OF(nats_options) : COUNT_OF(options)); i++)
+        nearest_offer(&nearest, slice_text(table[i].name));
+    if (argument[0] != '-')
+        diag_set(load->diag, "unknown option '%s' (-c FILE reads a configuration)", argument);
+    else if (nearest.best.data && !slice_equal(nearest.best, name))
+        diag_set(load->diag, "unknown option '%s', did you mean %.*s? (--help lists all)", argument,
+                 (int)nearest.best.size, (const char *)nearest.best.data);
+    else
+        diag_set(load->diag, "unknown option '%s' (--help lists them)", argument);
     return ERR_INVALID;
 }
 

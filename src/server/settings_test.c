@@ -155,6 +155,8 @@ static void test_bad_options(void **state)
 {
     struct fixture *fixture = *state;
     assert_option_refused(fixture, "--nonsense", "unknown option '--nonsense'");
+    assert_option_refused(fixture, "--lisen :1", "did you mean --listen?");
+    assert_option_refused(fixture, "leat.conf", "'leat.conf' (-c FILE reads a configuration)");
     assert_option_refused(fixture, "extra", "unknown option 'extra'");
     assert_option_refused(fixture, "--help=yes", "unknown option '--help=yes'");
     assert_option_refused(fixture, "--data", "option --data needs a value");
