@@ -12,11 +12,15 @@
 void *cli_alloc(struct cli *cli, size_t count, size_t size)
 {
     void *memory = arena_alloc_array(&cli->arena, count, size);
-    if (!memory) {
-        fputs("leat: out of memory\n", stderr);
-        exit(CLI_FAILED);
-    }
+    if (!memory)
+        cli_out_of_memory();
     return memory;
+}
+
+void cli_out_of_memory(void)
+{
+    fputs("leat: out of memory\n", stderr);
+    exit(CLI_FAILED);
 }
 
 PRINTF_LIKE(2, 0)

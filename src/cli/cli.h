@@ -50,6 +50,8 @@ struct cli {
 
 /* Never NULL: a client that has no memory left says so and ends. Zeroed. */
 void *cli_alloc(struct cli *cli, size_t count, size_t size);
+/* Says so and ends. */
+_Noreturn void cli_out_of_memory(void);
 /* Formatted text in the arena. */
 const char *cli_words(struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The bytes as text that ends with a NUL; null gives "". */

@@ -7,6 +7,7 @@
 #include "base/nearest.h"
 #include "cli/error.h"
 #include "cli/facts_share.h"
+#include "cli/lookup.h"
 #include "cli/topics.h"
 #include "cli/txn.h"
 #include "wire/kafka_consumer_group_describe.h"
@@ -24,17 +25,25 @@ struct gathering {
     struct cli_facts *facts;
     struct slice topic; /* null: all */
     size_t capacity;
-    int member; /* whose assignment is being read */
+    struct cli_lookup lookup; /* of facts->why.partitions, while they keep their order */
+    int member;               /* whose assignment is being read */
 };
+
+static struct cli_why_partition *find_partition(const struct gathering *g, struct slice topic,
+                                                int32_t partition)
+{
+    size_t index;
+    return cli_lookup_find(&g->lookup, topic, partition, &index) ? &g->facts->why.partitions[index]
+                                                                 : NULL;
+}
 
 static struct cli_why_partition *add_partition(struct gathering *g, struct slice topic,
                                                int32_t partition)
 {
     struct cli_why_facts *why = &g->facts->why;
-    for (size_t i = 0; i < why->partition_count; i++)
-        if (why->partitions[i].partition == partition &&
-            slice_equal(why->partitions[i].topic, topic))
-            return &why->partitions[i];
+    struct cli_why_partition *known = find_partition(g, topic, partition);
+    if (known)
+        return known;
     if (why->partition_count == g->capacity) {
         size_t capacity = g->capacity ? g->capacity * 2 : 64;
         struct cli_why_partition *more = cli_alloc(g->cli, capacity, sizeof(*more));
@@ -43,6 +52,7 @@ static struct cli_why_partition *add_partition(struct gathering *g, struct slice
         why->partitions = more;
         g->capacity = capacity;
     }
+    cli_lookup_put(&g->lookup, topic, partition, why->partition_count);
     struct cli_why_partition *made = &why->partitions[why->partition_count++];
     *made = (struct cli_why_partition){.topic = topic,
                                        .partition = partition,
@@ -354,11 +364,9 @@ static void take_committed(struct gathering *g, struct slice topic, int32_t part
 
 static void take_later(struct gathering *g, struct slice topic, int32_t partition, int64_t offset)
 {
-    struct cli_why_facts *why = &g->facts->why;
-    for (size_t i = 0; i < why->partition_count; i++)
-        if (why->partitions[i].partition == partition &&
-            slice_equal(why->partitions[i].topic, topic))
-            why->partitions[i].committed_later = offset;
+    struct cli_why_partition *found = find_partition(g, topic, partition);
+    if (found)
+        found->committed_later = offset;
 }
 
 /* --- start offsets of share groups --- */
@@ -399,53 +407,49 @@ static void take_start(struct gathering *g, struct slice topic, int32_t partitio
 static void take_start_later(struct gathering *g, struct slice topic, int32_t partition,
                              int64_t start, int64_t lag)
 {
-    struct cli_why_facts *why = &g->facts->why;
-    for (size_t i = 0; i < why->partition_count; i++) {
-        struct cli_why_partition *p = &why->partitions[i];
-        if (p->partition != partition || !slice_equal(p->topic, topic))
-            continue;
-        p->committed_later = start;
-        p->told_lag_later = lag;
-    }
+    struct cli_why_partition *found = find_partition(g, topic, partition);
+    if (!found)
+        return;
+    found->committed_later = start;
+    found->told_lag_later = lag;
 }
 
 /* --- logs --- */
 
-/* Replaces the places of topics by those of their partitions. */
+static void take_metadata(struct gathering *g, const struct kafka_metadata_response_topic *topic,
+                          struct slice name, bool subscribed)
+{
+    for (size_t p = 0; p < topic->partitions_count; p++) {
+        const struct kafka_metadata_response_partition *from = &topic->partitions[p];
+        struct cli_why_partition *found = subscribed
+                                              ? add_partition(g, name, from->partition_index)
+                                              : find_partition(g, name, from->partition_index);
+        if (!found)
+            continue;
+        found->exists = true;
+        found->subscribed = subscribed;
+        found->leader = from->leader_id;
+    }
+}
+
+/* Adds the partitions of topics that are subscribed to. */
 static enum cli_exit ask_topics(struct gathering *g)
 {
-    struct cli_why_facts *why = &g->facts->why;
-    struct slice *names = cli_alloc(g->cli, MAX(why->partition_count, 1), sizeof(*names));
-    size_t count = 0;
+    const struct cli_why_facts *why = &g->facts->why;
+    size_t count = g->lookup.topic_count;
+    struct slice *names = cli_alloc(g->cli, MAX(count, 1), sizeof(*names));
+    bool *subscribed = cli_alloc(g->cli, MAX(count, 1), sizeof(*subscribed));
     for (size_t i = 0; i < why->partition_count; i++) {
-        bool seen = false;
-        for (size_t k = 0; k < count && !seen; k++)
-            seen = slice_equal(names[k], why->partitions[i].topic);
-        if (!seen)
-            names[count++] = why->partitions[i].topic;
+        size_t topic = cli_lookup_topic(&g->lookup, why->partitions[i].topic);
+        names[topic] = why->partitions[i].topic;
+        subscribed[topic] |= why->partitions[i].subscribed;
     }
     struct kafka_metadata_response topics;
     enum cli_exit result = count > 0 ? cli_topics_fetch(g->cli, names, count, &topics) : CLI_OK;
     for (size_t n = 0; !result && n < count; n++) {
         const struct kafka_metadata_response_topic *topic = cli_topics_find(&topics, names[n]);
-        bool subscribed = false;
-        for (size_t i = 0; i < why->partition_count; i++)
-            subscribed |=
-                why->partitions[i].subscribed && slice_equal(why->partitions[i].topic, names[n]);
-        for (size_t p = 0; topic && p < topic->partitions_count; p++) {
-            struct cli_why_partition *found =
-                subscribed ? add_partition(g, names[n], topic->partitions[p].partition_index)
-                           : NULL;
-            for (size_t i = 0; !found && i < why->partition_count; i++)
-                if (why->partitions[i].partition == topic->partitions[p].partition_index &&
-                    slice_equal(why->partitions[i].topic, names[n]))
-                    found = &why->partitions[i];
-            if (!found)
-                continue;
-            found->exists = true;
-            found->subscribed = subscribed;
-            found->leader = topic->partitions[p].leader_id;
-        }
+        if (topic)
+            take_metadata(g, topic, names[n], subscribed[n]);
     }
     return result;
 }
@@ -458,17 +462,18 @@ static int compare_partitions(const void *a, const void *b)
                  : (one->partition > other->partition) - (one->partition < other->partition);
 }
 
-/* Drops the places of topics that exist: their partitions are there. */
-static void tidy(struct cli_why_facts *why)
+/* Drops the places of topics that exist: their partitions are there. Then the order is another. */
+static void tidy(struct gathering *g)
 {
+    struct cli_why_facts *why = &g->facts->why;
+    bool *exists = cli_alloc(g->cli, MAX(g->lookup.topic_count, 1), sizeof(*exists));
     size_t kept = 0;
+    for (size_t i = 0; i < why->partition_count; i++)
+        if (why->partitions[i].partition >= 0)
+            exists[cli_lookup_topic(&g->lookup, why->partitions[i].topic)] = true;
     for (size_t i = 0; i < why->partition_count; i++) {
-        struct cli_why_partition *p = &why->partitions[i];
-        bool exists = false;
-        for (size_t k = 0; p->partition < 0 && k < why->partition_count && !exists; k++)
-            exists = why->partitions[k].partition >= 0 &&
-                     slice_equal(why->partitions[k].topic, p->topic);
-        if (!exists)
+        const struct cli_why_partition *p = &why->partitions[i];
+        if (p->partition >= 0 || !exists[cli_lookup_topic(&g->lookup, p->topic)])
             why->partitions[kept++] = *p;
     }
     why->partition_count = kept;
@@ -498,12 +503,12 @@ static enum cli_exit ask_offsets(struct cli *cli, struct cli_why_facts *why)
     return result;
 }
 
-static enum cli_exit gather_committed(struct gathering *g)
+static enum cli_exit gather_committed(struct gathering *g, take_committed_fn take)
 {
     struct kafka_offset_fetch_response committed;
     enum cli_exit result = ask_committed(g->cli, g->facts, &committed);
     if (!result)
-        each_committed(g, &committed, take_committed);
+        each_committed(g, &committed, take);
     return result;
 }
 
@@ -519,19 +524,21 @@ enum cli_exit cli_facts_gather(struct cli *cli, struct slice group, struct slice
 {
     *out = (struct cli_facts){.why = {.group = group, .state = CLI_WHY_MISSING}};
     struct gathering g = {.cli = cli, .facts = out, .topic = topic};
+    cli_lookup_init(&g.lookup, (uint64_t)cli_now_ms());
     enum cli_exit result = cli_cluster_coordinator(cli, group, 0, &out->coordinator);
     if (!result && !ask_modern(&g, group) && !ask_share(&g, group))
         result = ask_classic(&g, group);
     if (!result && out->why.state != CLI_WHY_MISSING && out->why.state != CLI_WHY_LOADING) {
-        result = out->why.share ? each_start(&g, take_start) : gather_committed(&g);
+        result = out->why.share ? each_start(&g, take_start) : gather_committed(&g, take_committed);
         if (!result)
             result = ask_topics(&g);
-        tidy(&out->why);
+        tidy(&g);
         if (!result)
             result = ask_offsets(cli, &out->why);
         if (!result && out->why.share && !cli_facts_share_is_committed(cli, group))
             forget_stable(&out->why);
     }
+    cli_lookup_deinit(&g.lookup);
     out->why.now_ms = cli_now_ms();
     return result;
 }
@@ -539,16 +546,16 @@ enum cli_exit cli_facts_gather(struct cli *cli, struct slice group, struct slice
 enum cli_exit cli_facts_look_again(struct cli *cli, struct cli_facts *facts)
 {
     struct gathering g = {.cli = cli, .facts = facts};
+    cli_lookup_init(&g.lookup, (uint64_t)cli_now_ms());
     for (size_t i = 0; i < facts->why.partition_count; i++) {
-        facts->why.partitions[i].committed_later = facts->why.partitions[i].committed;
-        facts->why.partitions[i].told_lag_later = facts->why.partitions[i].told_lag;
+        struct cli_why_partition *p = &facts->why.partitions[i];
+        p->committed_later = p->committed;
+        p->told_lag_later = p->told_lag;
+        cli_lookup_put(&g.lookup, p->topic, p->partition, i);
     }
-    if (facts->why.share)
-        return each_start(&g, take_start_later);
-    struct kafka_offset_fetch_response committed;
-    enum cli_exit result = ask_committed(cli, facts, &committed);
-    if (!result)
-        each_committed(&g, &committed, take_later);
+    enum cli_exit result =
+        facts->why.share ? each_start(&g, take_start_later) : gather_committed(&g, take_later);
+    cli_lookup_deinit(&g.lookup);
     return result;
 }
 

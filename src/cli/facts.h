@@ -12,8 +12,9 @@ struct cli_facts {
     int32_t coordinator;
 };
 
-/* Members, committed offsets and log ends of a group. topic: of this topic alone (null: of all). A
- * group that is not there is CLI_OK with state CLI_WHY_MISSING. */
+/* Members, committed offsets and log ends of a group, in order of topics and partitions. topic: of
+ * this topic alone (null: of all). A group that is not there is CLI_OK with state CLI_WHY_MISSING.
+ */
 enum cli_exit cli_facts_gather(struct cli *cli, struct slice group, struct slice topic,
                                struct cli_facts *out);
 /* Fills committed_later of the same facts. */

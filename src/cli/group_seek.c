@@ -1,6 +1,7 @@
 // leat group seek: commits other offsets in the name of a group without members.
 // SPDX-License-Identifier: Apache-2.0
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "cli/doc.h"
 #include "cli/error.h"
@@ -12,13 +13,21 @@
 
 #define OFFSET_COMMIT_BY_NAME 9 /* version 10 knows topics by id alone */
 
+static int place_order(const void *a, const void *b)
+{
+    const struct cli_place *place = a;
+    const struct cli_why_partition *p = b;
+    int order = slice_compare(place->topic, p->topic);
+    return order ? order : (place->partition > p->partition) - (place->partition < p->partition);
+}
+
 static int64_t committed_at(const struct cli_facts *facts, const struct cli_place *place)
 {
-    for (size_t i = 0; i < facts->why.partition_count; i++)
-        if (facts->why.partitions[i].partition == place->partition &&
-            slice_equal(facts->why.partitions[i].topic, place->topic))
-            return facts->why.partitions[i].committed;
-    return -1;
+    size_t count = facts->why.partition_count;
+    const struct cli_why_partition *found =
+        count > 0 ? bsearch(place, facts->why.partitions, count, sizeof(*found), place_order)
+                  : NULL;
+    return found ? found->committed : -1;
 }
 
 /* Topics of the arguments, else those in which the group has offsets. */
@@ -31,10 +40,8 @@ static size_t take_topics(struct cli *cli, const struct cli_facts *facts, struct
         names[count++] = slice_text(cli->arguments[i]);
     for (size_t i = 0; cli->argument_count == 1 && i < facts->why.partition_count; i++) {
         const struct cli_why_partition *p = &facts->why.partitions[i];
-        bool seen = p->committed < 0 || !p->exists;
-        for (size_t k = 0; k < count && !seen; k++)
-            seen = slice_equal(names[k], p->topic);
-        if (!seen)
+        bool is_last = count > 0 && slice_equal(names[count - 1], p->topic);
+        if (p->committed >= 0 && p->exists && !is_last)
             names[count++] = p->topic;
     }
     *out = names;

@@ -6,6 +6,7 @@
 
 #include "base/nearest.h"
 #include "cli/error.h"
+#include "cli/lookup.h"
 #include "wire/kafka_describe_log_dirs.h"
 #include "wire/kafka_list_offsets.h"
 
@@ -102,9 +103,17 @@ enum cli_exit cli_topics_touch(struct cli *cli, struct slice name)
 const struct kafka_metadata_response_topic *
 cli_topics_find(const struct kafka_metadata_response *topics, struct slice name)
 {
-    for (size_t i = 0; i < topics->topics_count; i++)
-        if (slice_equal(topics->topics[i].name, name) && topics->topics[i].error_code == 0)
-            return &topics->topics[i];
+    size_t low = 0, high = topics->topics_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = slice_compare(topics->topics[middle].name, name);
+        if (order == 0)
+            return topics->topics[middle].error_code == 0 ? &topics->topics[middle] : NULL;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
     return NULL;
 }
 
@@ -187,25 +196,33 @@ enum cli_exit cli_topics_places(struct cli *cli, const struct kafka_metadata_res
     return check_wanted(cli, topics);
 }
 
-/* Servers mostly answer in the order of the question: the search begins behind the last find. */
-static struct cli_place *find_place(struct cli_place *places, size_t count, size_t *hint,
-                                    struct slice topic, int32_t partition)
+/* Those that are asked for, and where each of them stands. */
+struct places {
+    struct cli *cli;
+    struct cli_place *items;
+    size_t count;
+    struct cli_lookup lookup;
+};
+
+static void take_offset(const struct places *places, struct slice topic,
+                        const struct kafka_list_offsets_response_partition *answer)
 {
-    for (size_t n = 0; n < count; n++) {
-        size_t i = (*hint + n) % count;
-        if (places[i].partition == partition && slice_equal(places[i].topic, topic)) {
-            *hint = i + 1;
-            return &places[i];
-        }
-    }
-    return NULL;
+    size_t index;
+    if (!cli_lookup_find(&places->lookup, topic, answer->partition_index, &index))
+        return;
+    struct cli_place *place = &places->items[index];
+    place->offset = answer->offset;
+    place->found_ms = answer->timestamp;
+    place->error = answer->error_code;
 }
 
 /* One request for the places with this leader; a topic of the request is a run of
  * places of one topic. */
-static enum cli_exit ask_leader(struct cli *cli, struct cli_place *places, size_t count,
-                                int32_t leader, bool committed)
+static enum cli_exit ask_leader(struct places *asked, int32_t leader, bool committed)
 {
+    struct cli *cli = asked->cli;
+    const struct cli_place *places = asked->items;
+    size_t count = asked->count;
     struct kafka_list_offsets_request request;
     struct kafka_list_offsets_response response;
     kafka_list_offsets_request_init(&request);
@@ -235,37 +252,35 @@ static enum cli_exit ask_leader(struct cli *cli, struct cli_place *places, size_
     enum cli_exit result = cli_cluster_call(cli, &call);
     if (result)
         return result;
-    size_t hint = 0;
-    for (size_t t = 0; t < response.topics_count; t++) {
-        const struct kafka_list_offsets_response_topic *answer = &response.topics[t];
-        for (size_t p = 0; p < answer->partitions_count; p++) {
-            struct cli_place *place = find_place(places, count, &hint, answer->name,
-                                                 answer->partitions[p].partition_index);
-            if (!place)
-                continue;
-            place->offset = answer->partitions[p].offset;
-            place->found_ms = answer->partitions[p].timestamp;
-            place->error = answer->partitions[p].error_code;
-        }
-    }
+    for (size_t t = 0; t < response.topics_count; t++)
+        for (size_t p = 0; p < response.topics[t].partitions_count; p++)
+            take_offset(asked, response.topics[t].name, &response.topics[t].partitions[p]);
     return CLI_OK;
 }
 
 enum cli_exit cli_topics_offsets(struct cli *cli, struct cli_place *places, size_t count,
                                  bool committed)
 {
+    struct places asked = {.cli = cli, .items = places, .count = count};
+    struct map leaders; /* those that were asked */
+    enum cli_exit result = CLI_OK;
+    cli_lookup_init(&asked.lookup, (uint64_t)cli_now_ms());
+    map_init(&leaders, (uint64_t)cli_now_ms());
     for (size_t i = 0; i < count; i++) {
         places[i].offset = places[i].found_ms = -1;
         places[i].error = places[i].leader < 0 ? LEADER_NOT_AVAILABLE : 0;
+        cli_lookup_put(&asked.lookup, places[i].topic, places[i].partition, i);
     }
-    enum cli_exit result = CLI_OK;
     for (size_t i = 0; !result && i < count; i++) {
-        bool asked = places[i].leader < 0;
-        for (size_t before = 0; before < i && !asked; before++)
-            asked = places[before].leader == places[i].leader;
-        if (!asked)
-            result = ask_leader(cli, places, count, places[i].leader, committed);
+        uint32_t leader = (uint32_t)places[i].leader;
+        if (places[i].leader < 0 || map_get_u64(&leaders, leader))
+            continue;
+        if (!map_put_u64(&leaders, leader, places, NULL))
+            cli_out_of_memory();
+        result = ask_leader(&asked, places[i].leader, committed);
     }
+    map_deinit(&leaders);
+    cli_lookup_deinit(&asked.lookup);
     return result;
 }
 
@@ -340,6 +355,14 @@ static size_t partitions_in(const struct kafka_describe_log_dirs_response *answe
     return count;
 }
 
+static int compare_sizes(const void *a, const void *b)
+{
+    const struct cli_topic_sizes *one = a, *other = b;
+    int order = slice_compare(one->topic, other->topic);
+    return order ? order
+                 : (one->partition > other->partition) - (one->partition < other->partition);
+}
+
 struct cli_topic_sizes *cli_topics_sizes(struct cli *cli, size_t *out_count)
 {
     size_t node_count = cli->cluster ? cli->cluster->node_count : 0;
@@ -363,6 +386,8 @@ struct cli_topic_sizes *cli_topics_sizes(struct cli *cli, size_t *out_count)
                         folder->topics[t].partitions[p].partition_size};
         }
     }
+    if (count > 1)
+        qsort(sizes, count, sizeof(*sizes), compare_sizes);
     *out_count = count;
     return sizes;
 }
@@ -370,10 +395,19 @@ struct cli_topic_sizes *cli_topics_sizes(struct cli *cli, size_t *out_count)
 int64_t cli_topics_size_of(const struct cli_topic_sizes *sizes, size_t count, struct slice topic,
                            int32_t partition)
 {
+    const struct cli_topic_sizes wanted = {.topic = topic, .partition = partition};
+    size_t low = 0, high = count;
     int64_t size = -1;
-    for (size_t i = 0; i < count; i++)
-        if ((partition < 0 || sizes[i].partition == partition) &&
-            slice_equal(sizes[i].topic, topic))
-            size = MAX(size, 0) + sizes[i].size_bytes;
+    while (low < high) { /* the first that is not before it */
+        size_t middle = low + (high - low) / 2;
+        if (compare_sizes(&sizes[middle], &wanted) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < count && slice_equal(sizes[low].topic, topic) &&
+           (partition < 0 || sizes[low].partition == partition);
+         low++)
+        size = MAX(size, 0) + sizes[low].size_bytes;
     return size;
 }

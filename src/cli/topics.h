@@ -14,7 +14,8 @@ enum cli_exit cli_topics_require(struct cli *cli, const struct slice *names, siz
                                  struct kafka_metadata_response *out);
 /* Makes sure that the topic is there: a server that makes topics on its own is led to make it. */
 enum cli_exit cli_topics_touch(struct cli *cli, struct slice name);
-/* The topic of that name; NULL: none without an error. */
+/* The topic of that name in an answer of cli_topics_fetch (which are in order); NULL: none without
+ * an error. */
 const struct kafka_metadata_response_topic *
 cli_topics_find(const struct kafka_metadata_response *topics, struct slice name);
 /* Orders topics by name and partitions by number. */
@@ -53,7 +54,7 @@ struct cli_topic_sizes {
     int32_t partition;
     int64_t size_bytes;
 };
-/* Sums what all servers say; *out_count 0 when they do not say it. */
+/* What all servers say, in order of topics and partitions; *out_count 0 when they do not say it. */
 struct cli_topic_sizes *cli_topics_sizes(struct cli *cli, size_t *out_count);
 /* Of a topic, of one of its partitions (-1: of all); -1: not known. */
 int64_t cli_topics_size_of(const struct cli_topic_sizes *sizes, size_t count, struct slice topic,

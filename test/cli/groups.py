@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import struct
 import subprocess
 import unittest
 
@@ -12,8 +13,10 @@ import kafka
 from lib import case
 from lib import command
 from lib import flex
+from lib import raw
 from lib import share
 
+OFFSET_COMMIT = 8
 DEADLINE_S = 60 * case.SLOWER
 
 
@@ -56,6 +59,24 @@ class GroupsTest(command.CommandCase):
         (described,) = self.leat_json("group", "describe", "readers")
         self.assertEqual(sum(row["committed"] for row in described["offsets"]), 31)
         self.leat("group", "describe", "raeders", code=command.NOT_FOUND)
+
+    def test_a_group_with_many_partitions(self):
+        """As many as would take long if each were looked for among all."""
+        count = 10000 // case.SLOWER
+        names = sorted(self.make_topic(count, name=self.topic_name()) for _ in range(2))
+        asked = [raw.string(name) + raw.array([struct.pack(">iqh", partition, 0, -1)
+                                               for partition in range(count)]) for name in names]
+        self.raw().call(OFFSET_COMMIT, 2, raw.string("wide") + struct.pack(">i", -1)
+                        + raw.string("") + struct.pack(">q", -1) + raw.array(asked))
+        self.leat("produce", names[1], "-p", str(count - 1), "one")
+        rows = self.leat_json("group", "lag", "wide")
+        self.assertEqual([(row["topic"], row["partitions"], row["lag"]) for row in rows],
+                         [(names[0], count, 0), (names[1], count, 1)])
+        (described,) = self.leat_json("group", "describe", "wide")
+        offsets = described["offsets"]
+        self.assertEqual([(row["topic"], row["partition"]) for row in offsets],
+                         [(name, partition) for name in names for partition in range(count)])
+        self.assertEqual([row["lag"] for row in offsets], [0] * (2 * count - 1) + [1])
 
     def test_an_interrupted_reader_leaves_its_group(self):
         name = self.make_topic()
