@@ -158,15 +158,22 @@ static int64_t crash_round(struct log_fixture *f, unsigned round, int64_t acked)
     return store_log_durable(f->logs[0]);
 }
 
+/* One thread: ThreadSanitizer has little to find here and is slow. */
+#ifdef __SANITIZE_THREAD__
+#define ROUNDS 4
+#else
+#define ROUNDS 12
+#endif
+
 static void crashes(void **state)
 {
     for (unsigned variant = 0; variant < 2; variant++) {
         struct log_fixture *f = fixture(4 + variant, variant ? LOG_DIRECT_BATCH_MIN : 1 << 20);
         assert_int_equal(log_fixture_open(f), ERR_OK);
         int64_t acked = 0;
-        for (unsigned round = 0; round < 12; round++)
+        for (unsigned round = 0; round < ROUNDS; round++)
             acked = crash_round(f, round, acked);
-        assert_true(acked > 100);
+        assert_true(acked > 8 * ROUNDS);
         log_fixture_free(f);
     }
 }
