@@ -34,7 +34,7 @@ static void what_was_put_is_found(void **state)
 static void many_are_found(void **state)
 {
     enum { TOPICS = 300, PARTITIONS = 1000 };
-    static char names[TOPICS][8];
+    static char names[TOPICS][16];
     struct cli_lookup lookup;
     cli_lookup_init(&lookup, 1);
     for (int t = 0; t < TOPICS; t++) {
