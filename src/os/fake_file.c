@@ -219,7 +219,8 @@ int os_fake_file_fstat(struct os *os, int fd, struct os_stat *out)
     if (result == 0)
         *out = (struct os_stat){.size_bytes = node->pages.size,
                                 .modified_ms = node->modified_ms,
-                                .is_directory = node->is_directory};
+                                .is_directory = node->is_directory,
+                                .is_private = true};
     return result;
 }
 

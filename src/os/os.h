@@ -28,6 +28,7 @@ struct os_stat {
     uint64_t size_bytes;
     int64_t modified_ms; /* wall clock */
     bool is_directory;
+    bool is_private; /* this user's, and nobody else may do anything with it */
 };
 
 struct os_space {

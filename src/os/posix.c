@@ -162,6 +162,7 @@ static void stat_fill(const struct stat *from, struct os_stat *out)
     out->modified_ms =
         (int64_t)from->st_mtim.tv_sec * 1000 + from->st_mtim.tv_nsec / (int64_t)NS_PER_MS;
     out->is_directory = S_ISDIR(from->st_mode);
+    out->is_private = from->st_uid == geteuid() && (from->st_mode & (S_IRWXG | S_IRWXO)) == 0;
 }
 
 static int posix_stat(struct os *os, const char *path, struct os_stat *out)

@@ -144,7 +144,8 @@ static void say_fatal(const struct server_options *options, const char *words)
 }
 
 /* The folder of the settings, or one that goes with the process. */
-static bool find_data(const struct server_settings *settings, char out[PATH_SIZE_MAX])
+static bool find_data(const struct program *program, const struct server_settings *settings,
+                      char out[PATH_SIZE_MAX])
 {
     const char *parent = getenv("TMPDIR");
     if (settings->data) {
@@ -154,7 +155,7 @@ static bool find_data(const struct server_settings *settings, char out[PATH_SIZE
         return false;
     }
     parent = parent && parent[0] == '/' ? parent : "/tmp";
-    enum err err = server_private_folder_make(parent, out, PATH_SIZE_MAX);
+    enum err err = server_private_folder_make(program->os, parent, out, PATH_SIZE_MAX);
     if (err != ERR_OK)
         fprintf(stderr, "leatd: no temporary folder in %s: %s\n", parent, err_text(err));
     return err == ERR_OK;
@@ -189,6 +190,8 @@ static int serve_from(struct program *program, const struct server_settings *set
         say_fatal(&options, diag.text);
         return 1;
     }
+    if (!settings->data)
+        server_private_folder_mark(program->os, data_dir);
     program->server = server;
     bool is_drained = server_run(server);
     bool has_failed = server_failure(server) != NULL;
@@ -203,7 +206,7 @@ static int serve_from(struct program *program, const struct server_settings *set
 static int serve(struct program *program, const struct server_settings *settings)
 {
     char data_dir[PATH_SIZE_MAX];
-    if (!find_data(settings, data_dir))
+    if (!find_data(program, settings, data_dir))
         return 1;
     int status = serve_from(program, settings, data_dir);
     if (!settings->data)

@@ -116,6 +116,19 @@ class NatsServer(unittest.TestCase):
             program.signal(signal.SIGTERM)
             self.assertEqual(program.wait(), 0)
         self.assertEqual(list(place.glob("leatd-*")), [])
+        killed, other = self.start(), self.start()
+        (place / "leatd-others").mkdir(mode=0o700)
+        killed.signal(signal.SIGKILL)
+        killed.wait()
+        left = {path.name for path in place.glob("leatd-*")}
+        self.assertEqual(len(left), 3)
+        third = self.start()  # removes what the killed one has left, and nothing else
+        now = {path.name for path in place.glob("leatd-*")}
+        self.assertEqual((len(now), len(now & left)), (3, 2))
+        for program in other, third:
+            program.signal(signal.SIGTERM)
+            self.assertEqual(program.wait(), 0)
+        self.assertEqual([path.name for path in place.glob("leatd-*")], ["leatd-others"])
 
     def test_login_on_the_command_line(self):
         program = self.start("--user", "u", "--pass", "p")
