@@ -60,17 +60,23 @@ enum err broker_owner_lock(struct core *core, struct slice name, struct broker_c
     return ERR_OK;
 }
 
-/* Those that waited begin again, in order: one of them may get the lock. A call stays on the list
- * until it is served, which tells broker_owner_begin that it was counted. */
+/* Those that waited begin again, in order, until one of them gets the lock: the others go on
+ * waiting for that one. A call stays on the list until it is served, which tells broker_owner_begin
+ * that it was counted. */
 void broker_owner_unlock(struct core *core, struct slice name)
 {
-    struct name_lock *lock = map_remove(&broker_owner_of(core)->locks, name);
+    struct owner *owner = broker_owner_of(core);
+    struct name_lock *lock = map_remove(&owner->locks, name);
+    struct name_lock *next = NULL;
     struct list *node;
     CHECK(lock);
-    while ((node = list_first(&lock->waiting))) {
+    while (!next && (node = list_first(&lock->waiting))) {
         struct broker_call *call = LIST_ENTRY(node, struct broker_call, node);
         call->serve(core, call);
+        next = map_get(&owner->locks, lock->name); /* name may be gone */
     }
+    if (next)
+        list_splice_back(&next->waiting, &lock->waiting);
     free(lock);
 }
 
