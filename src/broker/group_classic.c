@@ -33,7 +33,7 @@ enum err broker_group_classic_init(struct group *group, struct group_env *env, s
     map_init(&group->pending, env->random(env));
     list_init(&group->order);
     list_init(&group->pending_order);
-    list_init(&group->votes);
+    map_init(&group->votes, env->random(env));
     return broker_group_member_own(group, &group->id, id);
 }
 
@@ -85,6 +85,7 @@ void broker_group_classic_deinit(struct group *group)
     map_deinit(&group->members);
     map_deinit(&group->instances);
     map_deinit(&group->pending);
+    map_deinit(&group->votes);
 }
 
 /* --- join --- */

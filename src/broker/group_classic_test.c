@@ -619,6 +619,42 @@ static void test_commit_rules(void **state)
     free(world);
 }
 
+/* A few members may name very many: looked for one by one they would take minutes. */
+static void test_many_protocols(void **state)
+{
+    enum { MEMBERS = 300, OWN = GROUP_PROTOCOLS_MAX - 1 };
+    static char names[OWN + 1][32];
+    struct world *world = calloc(1, sizeof(*world));
+    struct group_protocol protocols[OWN + 1];
+    assert_non_null(world);
+    world_init(world, 1);
+    world->budget.size_max = 64 << 20;
+    struct group *group = &world->group;
+    struct group_join join = {.protocol_type = SLICE_LITERAL("consumer"),
+                              .protocols = protocols,
+                              .protocol_count = OWN + 1};
+    for (int m = 0; m < MEMBERS; m++) {
+        char id[16];
+        struct group_member *member = NULL;
+        snprintf(id, sizeof(id), "m%d", m);
+        for (int i = 0; i < OWN; i++) {
+            snprintf(names[i], sizeof(names[i]), "%d-%d", m, i);
+            protocols[i] = (struct group_protocol){slice_text(names[i]), SLICE_LITERAL("x")};
+        }
+        protocols[OWN] = (struct group_protocol){SLICE_LITERAL("all"), SLICE_LITERAL("x")};
+        assert_int_equal(broker_group_member_add(group, slice_text(id), &join, &member), ERR_OK);
+    }
+    assert_int_equal(group->votes.count, MEMBERS * OWN + 1);
+    assert_true(slice_equal_text(broker_group_rebalance_vote(group), "all"));
+    while (group->members.count > 1)
+        broker_group_member_remove(
+            group, LIST_ENTRY(list_first(&group->order), struct group_member, node));
+    assert_int_equal(group->votes.count, OWN + 1);
+    assert_true(slice_equal_text(broker_group_rebalance_vote(group), "299-0"));
+    world_deinit(world);
+    free(world);
+}
+
 static void test_moves(void **state)
 {
     assert_true(broker_group_rebalance_is_allowed(GROUP_EMPTY, GROUP_PREPARING));
@@ -638,6 +674,7 @@ int main(void)
         cmocka_unit_test(test_sync_timeout),
         cmocka_unit_test(test_static_member_keeps_its_assignment),
         cmocka_unit_test(test_commit_rules),
+        cmocka_unit_test(test_many_protocols),
         cmocka_unit_test(test_random_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

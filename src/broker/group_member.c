@@ -90,14 +90,9 @@ void broker_group_member_result_free(void *result)
 
 /* --- protocols --- */
 
-static struct group_vote *vote_find(const struct group *group, struct slice name)
+struct group_vote *broker_group_member_vote(const struct group *group, struct slice protocol)
 {
-    list_for_each (node, &group->votes) {
-        struct group_vote *vote = LIST_ENTRY(node, struct group_vote, node);
-        if (slice_equal(vote->name, name))
-            return vote;
-    }
-    return NULL;
+    return map_get(&group->votes, protocol);
 }
 
 static bool protocol_is_repeated(const struct group_protocol *protocols, size_t index)
@@ -113,13 +108,27 @@ static void votes_drop(struct group *group, const struct group_protocol *protoco
     for (size_t i = 0; i < count; i++) {
         if (protocol_is_repeated(protocols, i))
             continue;
-        struct group_vote *vote = vote_find(group, protocols[i].name);
+        struct group_vote *vote = broker_group_member_vote(group, protocols[i].name);
         CHECK(vote && vote->count > 0);
         if (--vote->count == 0) {
-            list_remove(&vote->node);
+            map_remove(&group->votes, vote->name);
             group_give(group, vote, sizeof(*vote) + vote->name.size);
         }
     }
+}
+
+/* NULL: out of memory. */
+static struct group_vote *vote_new(struct group *group, struct slice name)
+{
+    struct group_vote *vote = group_take(group, sizeof(*vote) + name.size);
+    if (!vote)
+        return NULL;
+    uint8_t *at = (uint8_t *)(vote + 1);
+    vote->name = bytes_put(&at, slice_make(name.data ? name.data : (const uint8_t *)"", name.size));
+    if (map_put(&group->votes, vote->name, vote, NULL))
+        return vote;
+    group_give(group, vote, sizeof(*vote) + name.size);
+    return NULL;
 }
 
 static enum err votes_add(struct group *group, const struct group_protocol *protocols, size_t count)
@@ -127,18 +136,12 @@ static enum err votes_add(struct group *group, const struct group_protocol *prot
     for (size_t i = 0; i < count; i++) {
         if (protocol_is_repeated(protocols, i))
             continue;
-        struct group_vote *vote = vote_find(group, protocols[i].name);
+        struct group_vote *vote = broker_group_member_vote(group, protocols[i].name);
+        if (!vote)
+            vote = vote_new(group, protocols[i].name);
         if (!vote) {
-            vote = group_take(group, sizeof(*vote) + protocols[i].name.size);
-            if (!vote) {
-                votes_drop(group, protocols, i);
-                return ERR_NO_MEMORY;
-            }
-            uint8_t *at = (uint8_t *)(vote + 1);
-            vote->name = bytes_put(&at, slice_make(protocols[i].name.data ? protocols[i].name.data
-                                                                          : (const uint8_t *)"",
-                                                   protocols[i].name.size));
-            list_push_back(&group->votes, &vote->node);
+            votes_drop(group, protocols, i);
+            return ERR_NO_MEMORY;
         }
         vote->count++;
     }
@@ -173,7 +176,7 @@ bool broker_group_member_fits(const struct group *group, const struct group_join
     if (!slice_equal(group->protocol_type, join->protocol_type))
         return false;
     for (size_t i = 0; i < join->protocol_count; i++) {
-        const struct group_vote *vote = vote_find(group, join->protocols[i].name);
+        const struct group_vote *vote = broker_group_member_vote(group, join->protocols[i].name);
         if ((vote ? vote->count : 0) == group->members.count)
             return true;
     }

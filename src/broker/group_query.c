@@ -212,20 +212,36 @@ void broker_group_delete(struct core *core, struct group_delete *call)
     broker_call_to_owner(core, &call->call, delete_serve);
 }
 
+/* Asks the members once for each topic; without memory for that again and again. */
+static bool forget_is_subscribed(const struct group_entry *entry, struct map *topics,
+                                 struct slice topic)
+{
+    static const bool answers[] = {false, true};
+    const bool *known = map_get(topics, topic);
+    if (known)
+        return *known;
+    known = &answers[broker_group_entry_is_subscribed(entry, topic)];
+    (void)!map_put(topics, topic, (void *)(uintptr_t)known, NULL);
+    return *known;
+}
+
 static enum err forget_write(struct group_append *write, struct group_forget *forget,
                              const struct group_entry *entry)
 {
     enum err err = ERR_OK;
+    struct map topics;
+    map_init(&topics, core_random(entry->partition->groups->core));
     for (size_t i = 0; i < forget->offset_count && !err; i++) {
         struct group_offset *offset = &forget->offsets[i];
         const struct group_slot *slot =
             broker_group_slot_find(entry, offset->topic, offset->partition);
         offset->err = ERR_OK;
-        if (broker_group_entry_is_subscribed(entry, offset->topic))
+        if (forget_is_subscribed(entry, &topics, offset->topic))
             offset->err = ERR_NOT_EMPTY;
         else if (slot)
             err = broker_group_write_offset(write, offset->topic, offset->partition, NULL);
     }
+    map_deinit(&topics);
     return err;
 }
 

@@ -106,26 +106,31 @@ void broker_group_rebalance_look(struct group *group)
         broker_group_rebalance_complete(group);
 }
 
+/* The first of its protocols that all have. */
+static struct group_vote *member_choose(const struct group *group,
+                                        const struct group_member *member)
+{
+    for (size_t i = 0; i < member->protocol_count; i++) {
+        struct group_vote *vote = broker_group_member_vote(group, member->protocols[i].name);
+        if (vote->count == group->members.count)
+            return vote;
+    }
+    return NULL;
+}
+
 struct slice broker_group_rebalance_vote(struct group *group)
 {
-    list_for_each (node, &group->votes)
-        LIST_ENTRY(node, struct group_vote, node)->votes = 0;
+    struct group_vote *vote;
     struct group_vote *best = NULL;
+    size_t position = 0;
+    while ((vote = map_next(&group->votes, &position)) != NULL)
+        vote->votes = 0;
     list_for_each (node, &group->order) {
-        const struct group_member *member = LIST_ENTRY(node, struct group_member, node);
-        struct group_vote *chosen = NULL;
-        for (size_t i = 0; i < member->protocol_count && !chosen; i++) {
-            list_for_each (at, &group->votes) {
-                struct group_vote *vote = LIST_ENTRY(at, struct group_vote, node);
-                if (vote->count == group->members.count &&
-                    slice_equal(vote->name, member->protocols[i].name))
-                    chosen = vote;
-            }
-        }
-        CHECK(chosen);
-        chosen->votes++;
-        if (!best || chosen->votes > best->votes)
-            best = chosen;
+        vote = member_choose(group, LIST_ENTRY(node, struct group_member, node));
+        CHECK(vote);
+        vote->votes++;
+        if (!best || vote->votes > best->votes)
+            best = vote;
     }
     return best ? best->name : SLICE_NULL;
 }

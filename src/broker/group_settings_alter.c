@@ -93,9 +93,13 @@ static enum err work_prepare(struct group_work *work)
     work->rule = broker_group_settings_rule_new(work->core, alter->name);
     enum err err = work->rule ? rule_change(work) : ERR_NO_MEMORY;
     if (!err)
+        err = broker_group_settings_table_check(broker_core(work->core)->group_table, work->rule);
+    /* One request may name a great many groups: what is refused or only validated copies nothing.
+     */
+    if (!err && !alter->validate_only)
         err = broker_group_settings_table_put(work->core, broker_core(work->core)->group_table,
                                               work->rule, &work->table);
-    if (err)
+    if (err || alter->validate_only)
         return err;
     work->spread = broker_owner_spread_new(work->core, SLICE_NULL);
     text_add_text(&work->key, FACT_GROUP_PREFIX);

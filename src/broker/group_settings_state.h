@@ -38,8 +38,11 @@ NODISCARD enum err broker_group_settings_judge(const struct broker_settings *set
 /* One reference; set and values are to be filled. NULL: out of memory. */
 struct group_rule *broker_group_settings_rule_new(struct core *core, struct slice name);
 void broker_group_settings_rule_unref(struct group_rule *rule);
+/* ERR_LIMIT: with the rule there would be too many. */
+NODISCARD enum err broker_group_settings_table_check(const struct group_table *old,
+                                                     const struct group_rule *rule);
 /* old with the rule in place of the one of its name, or without when it sets nothing; NULL in *out
- * when none is left. ERR_LIMIT, ERR_NO_MEMORY. */
+ * when none is left. Copies them all. ERR_NO_MEMORY. */
 NODISCARD enum err broker_group_settings_table_put(struct core *core, const struct group_table *old,
                                                    struct group_rule *rule,
                                                    struct group_table **out);

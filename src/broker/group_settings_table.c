@@ -58,6 +58,13 @@ static bool table_add(struct group_table *table, struct group_rule *rule)
     return true;
 }
 
+enum err broker_group_settings_table_check(const struct group_table *old,
+                                           const struct group_rule *rule)
+{
+    bool is_more = old && rule->set && !map_get(&old->rules, rule->name);
+    return is_more && old->rules.count >= BROKER_GROUP_SETTINGS_MAX ? ERR_LIMIT : ERR_OK;
+}
+
 enum err broker_group_settings_table_put(struct core *core, const struct group_table *old,
                                          struct group_rule *rule, struct group_table **out)
 {
@@ -75,8 +82,6 @@ enum err broker_group_settings_table_put(struct core *core, const struct group_t
     if (is_good && rule->set)
         is_good = table_add(table, rule);
     enum err err = is_good ? ERR_OK : ERR_NO_MEMORY;
-    if (!err && rule->set && table->rules.count > BROKER_GROUP_SETTINGS_MAX)
-        err = ERR_LIMIT;
     if (err || table->rules.count == 0) {
         broker_group_settings_table_unref(table);
         table = NULL;

@@ -89,7 +89,6 @@ struct group_pending {
 
 /* How many members offer a protocol. */
 struct group_vote {
-    struct list node;
     struct slice name; /* its bytes follow */
     size_t count;
     size_t votes;
@@ -110,7 +109,7 @@ struct group {
     size_t joining; /* members whose join is parked */
     struct map pending;
     struct list pending_order;
-    struct list votes;
+    struct map votes;  /* by protocol: members may name very many */
     bool member_added; /* during the initial delay */
     bool join_initial;
     int64_t delay_ms;
@@ -197,6 +196,8 @@ NODISCARD enum err broker_group_member_rename(struct group *group, struct group_
                                               struct slice id);
 bool broker_group_member_matches(const struct group_member *member, const struct group_join *join);
 struct slice broker_group_member_metadata(const struct group_member *member, struct slice protocol);
+/* NULL: no member offers it. */
+struct group_vote *broker_group_member_vote(const struct group *group, struct slice protocol);
 /* The group's protocol type and at least one protocol that all members have. */
 bool broker_group_member_fits(const struct group *group, const struct group_join *join);
 /* MEMBER_UNKNOWN or FENCED. */

@@ -10,6 +10,8 @@
 
 /* What one answer about groups may take of memory. */
 #define ADMIN_ARENA_SIZE_MAX ((size_t)256 << 20)
+/* Names of states and of types, twice as many as there are. */
+#define FILTER_KNOWN_MAX 32
 
 /* --- DescribeGroups --- */
 
@@ -188,10 +190,35 @@ static bool filter_passes(const struct slice *filter, size_t count, struct slice
     return count == 0;
 }
 
+/* A filter with its findings: there may be a great many words in it, and there are few to find. */
+struct filter {
+    const struct slice *words;
+    size_t word_count;
+    const char *known[FILTER_KNOWN_MAX]; /* texts that never change */
+    bool passes[FILTER_KNOWN_MAX];
+    size_t known_count;
+};
+
+static bool filter_asks(struct filter *filter, const char *word)
+{
+    for (size_t i = 0; i < filter->known_count; i++)
+        if (filter->known[i] == word)
+            return filter->passes[i];
+    bool passes = filter_passes(filter->words, filter->word_count, slice_text(word));
+    if (filter->known_count < FILTER_KNOWN_MAX) {
+        filter->known[filter->known_count] = word;
+        filter->passes[filter->known_count++] = passes;
+    }
+    return passes;
+}
+
 static void list_done(struct broker_call *call)
 {
     struct list_state *state = CONTAINER_OF(call, struct list_state, list.call);
     const struct kafka_list_groups_request *asked = &state->asked;
+    struct filter states = {.words = asked->states_filter,
+                            .word_count = asked->states_filter_count};
+    struct filter types = {.words = asked->types_filter, .word_count = asked->types_filter_count};
     struct kafka_list_groups_response response;
     kafka_list_groups_response_init(&response);
     response.error_code = kafka_group_error(call->err);
@@ -204,18 +231,14 @@ static void list_done(struct broker_call *call)
     }
     for (size_t i = 0; i < count; i++) {
         const struct group_listed *group = &state->list.groups[i];
-        struct slice type = slice_text(group->is_share      ? "share"
-                                       : group->is_consumer ? "consumer"
-                                                            : "classic");
-        if (!filter_passes(asked->states_filter, asked->states_filter_count,
-                           slice_text(group->state)) ||
-            !filter_passes(asked->types_filter, asked->types_filter_count, type))
+        const char *type = group->is_share ? "share" : group->is_consumer ? "consumer" : "classic";
+        if (!filter_asks(&states, group->state) || !filter_asks(&types, type))
             continue;
         response.groups[response.groups_count++] = (struct kafka_list_groups_response_group){
             .group_id = group->group_id,
             .protocol_type = kafka_group_text(group->protocol_type),
             .group_state = slice_text(group->state),
-            .group_type = type};
+            .group_type = slice_text(type)};
     }
     kafka_request_answer(state->request, list_groups, &response);
 }

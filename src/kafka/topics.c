@@ -90,29 +90,10 @@ static void topics_answer(struct kafka_request *request)
     kafka_request_answer(request, create_topics, &state->response);
 }
 
-/* Only after a refusal: whether the name was the reason. */
-static bool name_collides(struct core *core, struct slice name)
-{
-    const struct broker_topic *topic = broker_topic_after(core, SLICE_NULL);
-    for (; topic; topic = broker_topic_after(core, topic->name)) {
-        size_t i = 0;
-        if (topic->name.size != name.size)
-            continue;
-        for (; i < name.size; i++) {
-            uint8_t a = name.data[i], b = topic->name.data[i];
-            if (a != b && (a != '.' || b != '_') && (a != '_' || b != '.'))
-                break;
-        }
-        if (i == name.size)
-            return true;
-    }
-    return false;
-}
-
-static int16_t create_error(struct core *core, const struct topics_create *made)
+static int16_t create_error(const struct topics_create *made)
 {
     enum err err = made->create.call.err;
-    if (err == ERR_INVALID && name_collides(core, made->create.name))
+    if (err == ERR_INVALID && made->create.out_fault == BROKER_TOPIC_FAULT_NAME)
         return KAFKA_INVALID_TOPIC_EXCEPTION;
     if (err == ERR_LIMIT)
         return KAFKA_INVALID_PARTITIONS;
@@ -125,7 +106,7 @@ static void topic_created(struct broker_call *call)
     struct kafka_request *request = made->request;
     struct topics *state = request->state;
     struct kafka_create_topics_response_topic *out = made->out;
-    out->error_code = create_error(request->core, made);
+    out->error_code = create_error(made);
     out->error_message = call->err ? kafka_topic_words(request, &call->diag) : SLICE_NULL;
     if (call->err && !out->error_message.data)
         out->error_message = slice_text(err_text(call->err));

@@ -163,6 +163,7 @@ struct list_state {
     struct regex *pattern; /* NULL: all ids pass */
     struct kafka_request *request;
     struct kafka_list_transactions_request asked;
+    bool any_state; /* none are named */
 };
 
 static void list_release(struct kafka_request *request)
@@ -172,20 +173,42 @@ static void list_release(struct kafka_request *request)
     regex_delete(state->pattern);
 }
 
-static bool state_passes(const struct kafka_list_transactions_request *asked, const char *state)
+static bool state_passes(const struct list_state *state, struct slice name)
 {
-    for (size_t i = 0; i < asked->state_filters_count; i++)
-        if (slice_equal_text(asked->state_filters[i], state))
+    for (size_t i = 0; i < state->asked.state_filters_count; i++)
+        if (slice_equal(state->asked.state_filters[i], name))
             return true;
-    return asked->state_filters_count == 0;
+    return state->any_state;
+}
+
+static int id_compare(const void *a, const void *b)
+{
+    const int64_t *one = a, *other = b;
+    return (*one > *other) - (*one < *other);
 }
 
 static bool producer_passes(const struct kafka_list_transactions_request *asked, int64_t id)
 {
-    for (size_t i = 0; i < asked->producer_id_filters_count; i++)
-        if (asked->producer_id_filters[i] == id)
-            return true;
-    return asked->producer_id_filters_count == 0;
+    size_t count = asked->producer_id_filters_count;
+    return count == 0 || bsearch(&id, asked->producer_id_filters, count, sizeof(id), id_compare);
+}
+
+/* There may be a great many filters, and each transaction is held against them: what is left are
+ * states that there are, once each, and producers in order. */
+static void filters_tidy(struct list_state *state)
+{
+    struct kafka_list_transactions_request *asked = &state->asked;
+    size_t count = asked->state_filters_count;
+    state->any_state = count == 0;
+    asked->state_filters_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct slice name = asked->state_filters[i];
+        if (broker_transaction_state_is(name) && !state_passes(state, name))
+            asked->state_filters[asked->state_filters_count++] = name;
+    }
+    if (asked->producer_id_filters_count > 1)
+        qsort(asked->producer_id_filters, asked->producer_id_filters_count,
+              sizeof(*asked->producer_id_filters), id_compare);
 }
 
 static bool pattern_passes(const struct list_state *state, struct slice id)
@@ -202,7 +225,7 @@ static bool list_passes(const struct list_state *state, const struct transaction
     /* One that never began passes, as in Kafka, where its start is before all time. */
     bool is_old = asked->duration_filter < 0 ||
                   state->list.now_ms - listed->start_ms > asked->duration_filter;
-    return is_old && state_passes(asked, listed->state) &&
+    return is_old && state_passes(state, slice_text(listed->state)) &&
            producer_passes(asked, listed->producer_id) && pattern_passes(state, listed->id);
 }
 
@@ -230,6 +253,7 @@ static bool list_fill(struct list_state *state, struct kafka_list_transactions_r
         if (!broker_transaction_state_is(asked->state_filters[i]) && is_first(asked, i))
             response->unknown_state_filters[response->unknown_state_filters_count++] =
                 asked->state_filters[i];
+    filters_tidy(state);
     for (size_t i = 0; i < state->list.count; i++) {
         const struct transaction_listed *listed = &state->list.transactions[i];
         if (list_passes(state, listed))

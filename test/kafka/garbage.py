@@ -273,6 +273,35 @@ class GarbageTest(case.ServerCase):
                                     + named + flex.array([]) + flex.TAGS)
                 self.assertEqual(reader.take("ih")[1], 0)
 
+    def test_lists_with_many_filters(self):
+        """They are held against all that there is, and most of them say nothing."""
+        name = self.topic_name()
+        client = self.raw()
+        reader = client.call(raw.INIT_PRODUCER_ID, 1, raw.string(name) + struct.pack(">i", 1000))
+        reader.take("i")
+        _, producer = reader.take("hq")
+        many = 10000
+
+        def listed(states, producers):
+            with flex.Client(self.server.port, timeout_s=DEADLINE_S) as client:
+                reader = client.ask(LIST_TRANSACTIONS, 2,
+                                    flex.array([flex.string(state) for state in states])
+                                    + flex.array([struct.pack(">q", one) for one in producers])
+                                    + struct.pack(">q", -1) + flex.string(name) + flex.TAGS)
+                self.assertEqual(reader.take("ih")[1], 0)
+                unknown = reader.values(reader.text)
+                return set(unknown), reader.rows(
+                    lambda: (reader.text(), reader.take("q"), reader.text()))
+
+        row = [(name, producer, "Empty")]
+        others = [producer + 1 + one for one in range(many)]
+        self.assertEqual(listed([], []), (set(), row))
+        self.assertEqual(listed(["no"] * many + ["Empty"] * many, others + [producer]),
+                         ({"no"}, row))
+        self.assertEqual(listed(["Ongoing"] * many, []), (set(), []))
+        self.assertEqual(listed(["no"] * many, []), ({"no"}, []))
+        self.assertEqual(listed(["Empty"], others), (set(), []))
+
     def test_patterns_that_take_long(self):
         with flex.Client(self.server.port, timeout_s=DEADLINE_S) as client:
             for _ in range(3):

@@ -272,6 +272,7 @@ class NextGroupsTest(case.ServerCase):
         self.assertIn(topic, client.list_groups(types=["Consumer"]))
         self.assertNotIn(topic, client.list_groups(types=["classic"]))
         self.assertNotIn(topic, client.list_groups(states=["empty"]))
+        self.assertIn(topic, client.list_groups(states=["empty"] * 9999 + ["stable"]))
         code, words, state = client.describe_classic(topic)
         self.assertEqual((code, state), (GROUP_NOT_FOUND, "Dead"))
         self.assertIn("not a classic group", words)
