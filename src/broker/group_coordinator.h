@@ -201,6 +201,10 @@ void broker_group_entry_left(struct group_entry *entry, enum err err);
 void broker_group_entry_free(struct group_entry *entry);
 /* Whether a member reads the topic, as far as subscriptions can be read. */
 bool broker_group_entry_is_subscribed(const struct group_entry *entry, struct slice topic);
+/* The same, from topics where it was asked for before: of a map that begins empty, whose keys are
+ * the topics of the calls. */
+bool broker_group_entry_is_subscribed_once(const struct group_entry *entry, struct map *topics,
+                                           struct slice topic);
 /* A group of the newer protocol, empty. NULL: out of memory. */
 struct group_consumer *broker_group_entry_consumer_new(struct group_entry *entry);
 void broker_group_entry_consumer_free(struct group_entry *entry);

@@ -158,6 +158,18 @@ bool broker_group_entry_is_subscribed(const struct group_entry *entry, struct sl
     return false;
 }
 
+bool broker_group_entry_is_subscribed_once(const struct group_entry *entry, struct map *topics,
+                                           struct slice topic)
+{
+    static const bool answers[] = {false, true};
+    const bool *known = map_get(topics, topic);
+    if (known)
+        return *known;
+    known = &answers[broker_group_entry_is_subscribed(entry, topic)];
+    (void)!map_put(topics, topic, (void *)(uintptr_t)known, NULL); /* else it is asked again */
+    return *known;
+}
+
 /* --- expiry --- */
 
 static bool slot_is_expired(const struct group_entry *entry, const struct group_slot *slot)
@@ -178,7 +190,8 @@ static bool slot_is_expired(const struct group_entry *entry, const struct group_
 
 /* Offsets go when nobody could want them: the group has been empty for long, or stays away from
  * the topic. A group in between two generations keeps all. */
-static bool slot_may_go(const struct group_entry *entry, const struct group_slot *slot)
+static bool slot_may_go(const struct group_entry *entry, const struct group_slot *slot,
+                        struct map *topics)
 {
     const struct group *group = &entry->group;
     if (!slot->value || slot->pending > 0)
@@ -188,11 +201,11 @@ static bool slot_may_go(const struct group_entry *entry, const struct group_slot
     if (!slot_is_expired(entry, slot))
         return false;
     if (entry->consumer)
-        return !broker_group_entry_is_subscribed(entry, broker_group_slot_topic(slot));
+        return !broker_group_entry_is_subscribed_once(entry, topics, broker_group_slot_topic(slot));
     if (group->state == GROUP_EMPTY)
         return true;
     return group->state == GROUP_STABLE && slice_equal_text(group->protocol_type, "consumer") &&
-           !broker_group_entry_is_subscribed(entry, broker_group_slot_topic(slot));
+           !broker_group_entry_is_subscribed_once(entry, topics, broker_group_slot_topic(slot));
 }
 
 static bool entry_is_idle(const struct group_entry *entry)
@@ -213,14 +226,17 @@ static void entry_check(struct group_entry *entry)
         return;
     size_t gone = 0;
     enum err err = ERR_OK;
+    struct map topics;
+    map_init(&topics, core_random(entry->partition->groups->core));
     list_for_each (node, &entry->slots) {
         struct group_slot *slot = LIST_ENTRY(node, struct group_slot, node);
-        if (err || !slot_may_go(entry, slot))
+        if (err || !slot_may_go(entry, slot, &topics))
             continue;
         err = broker_group_write_offset(write, broker_group_slot_topic(slot),
                                         broker_group_slot_partition(slot), NULL);
         gone += err == ERR_OK;
     }
+    map_deinit(&topics);
     if (!err && idle && entry->stored && gone == entry->offsets.count)
         err = broker_group_write_tombstone(write);
     bool is_over = !err && idle && gone == entry->offsets.count;

@@ -212,19 +212,6 @@ void broker_group_delete(struct core *core, struct group_delete *call)
     broker_call_to_owner(core, &call->call, delete_serve);
 }
 
-/* Asks the members once for each topic; without memory for that again and again. */
-static bool forget_is_subscribed(const struct group_entry *entry, struct map *topics,
-                                 struct slice topic)
-{
-    static const bool answers[] = {false, true};
-    const bool *known = map_get(topics, topic);
-    if (known)
-        return *known;
-    known = &answers[broker_group_entry_is_subscribed(entry, topic)];
-    (void)!map_put(topics, topic, (void *)(uintptr_t)known, NULL);
-    return *known;
-}
-
 static enum err forget_write(struct group_append *write, struct group_forget *forget,
                              const struct group_entry *entry)
 {
@@ -236,7 +223,7 @@ static enum err forget_write(struct group_append *write, struct group_forget *fo
         const struct group_slot *slot =
             broker_group_slot_find(entry, offset->topic, offset->partition);
         offset->err = ERR_OK;
-        if (forget_is_subscribed(entry, &topics, offset->topic))
+        if (broker_group_entry_is_subscribed_once(entry, &topics, offset->topic))
             offset->err = ERR_NOT_EMPTY;
         else if (slot)
             err = broker_group_write_offset(write, offset->topic, offset->partition, NULL);
