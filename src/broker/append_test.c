@@ -311,7 +311,7 @@ static void nothing_fn(struct core *core, void *arg)
 #define WAITING 20
 struct crowd {
     struct fixture_append appends[WAITING];
-    struct buf_range batches[2]; /* in turns */
+    struct buf_range batches[WAITING]; /* each its own: the log stamps it in place */
     _Atomic unsigned done;
     unsigned failed;
     bool in_order;
@@ -334,7 +334,7 @@ static void crowd_fn(struct core *core, void *arg)
     for (unsigned i = 0; i < WAITING; i++) {
         struct fixture_append *a = &crowd.appends[i];
         *a = (struct fixture_append){.topic = "t"};
-        a->append.batch = crowd.batches[i % 2];
+        a->append.batch = crowd.batches[i];
         a->append.call.done = crowd_done;
         fixture_append_fn(core, a);
     }
@@ -345,8 +345,11 @@ static void crowd_init(uint16_t attributes)
     memset(&crowd, 0, sizeof(crowd));
     sem_init(&crowd.sem, 0, 0);
     crowd.in_order = true;
-    crowd.batches[0] = batch_of(1, 100000);
-    crowd.batches[1] = fixture_batch(&(struct fixture_batch_options){1, 10, wall_ms(), attributes});
+    for (unsigned i = 0; i < WAITING; i += 2) {
+        crowd.batches[i] = batch_of(1, 100000);
+        crowd.batches[i + 1] =
+            fixture_batch(&(struct fixture_batch_options){1, 10, wall_ms(), attributes});
+    }
 }
 
 static void crowd_end(void)
@@ -355,8 +358,8 @@ static void crowd_end(void)
     }
     assert_int_equal(crowd.failed, 0);
     assert_true(crowd.in_order);
-    buf_unref(crowd.batches[0].buf);
-    buf_unref(crowd.batches[1].buf);
+    for (unsigned i = 0; i < WAITING; i++)
+        buf_unref(crowd.batches[i].buf);
     sem_destroy(&crowd.sem);
 }
 

@@ -61,7 +61,7 @@ static int look(struct fixture *f, int32_t *out_epoch)
     arena_init(&describe.arena, 1 << 20);
     enum err err = fixture_call(f, 0, &describe.call, beat_describe_fn, &describe);
     int count = err ? -1 : (int)describe.member_count;
-    if (!err && out_epoch)
+    if (out_epoch)
         *out_epoch = describe.epoch;
     arena_deinit(&describe.arena);
     return count;

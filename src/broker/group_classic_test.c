@@ -434,15 +434,12 @@ static void client_step(struct world *world, unsigned index)
         client->call = NULL;
     } else if (dice < 7 && client->member_id[0]) {
         client_leave(world, index);
-    } else if (client->phase == CLIENT_OUT) {
+    } else if (client->phase == CLIENT_OUT || (client->phase == CLIENT_IN && dice < 12)) {
         client_join(world, index);
     } else if (client->phase == CLIENT_JOINED) {
         client_sync(world, index);
     } else if (client->phase == CLIENT_IN) {
-        if (dice < 12)
-            client_join(world, index);
-        else
-            client_heartbeat(world, index);
+        client_heartbeat(world, index);
     } else if (dice < 9) { /* impatient: asks again while it waits */
         client_join(world, index);
     }

@@ -64,7 +64,7 @@ static enum err replay_bytes(struct replay *replay, struct slice bytes)
 /* The pieces in one row: a batch may lie across two of them. */
 static enum err replay_chunks(struct replay *replay, const struct store_read *read)
 {
-    struct slice whole = SLICE_NULL;
+    struct slice whole;
     uint8_t *copy = NULL;
     if (read->chunk_count == 1) {
         whole = buf_range_slice(read->chunks[0].bytes);

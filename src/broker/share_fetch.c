@@ -317,12 +317,9 @@ static void part_done(struct broker_call *read_call)
     } else if (err == ERR_OUT_OF_RANGE) {
         err = ERR_OK; /* it was set beyond the end, which will come there */
         cursor->limit = read->offset;
-    } else if (err == ERR_CORRUPT && read->store.offset_next > read->offset) {
-        err = broker_cursor_kill(&cursor->cursor, read->offset, read->store.offset_next);
-        is_again = !err;
     } else if (!err && read->store.size > 0) {
         is_again = part_found(part);
-    } else if (!err && read->store.offset_next > read->offset) {
+    } else if ((!err || err == ERR_CORRUPT) && read->store.offset_next > read->offset) {
         err = broker_cursor_kill(&cursor->cursor, read->offset, read->store.offset_next);
         is_again = !err;
     } else if (!err) {

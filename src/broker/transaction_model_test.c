@@ -4,6 +4,8 @@
 // The model knows each transaction by a serial number, which its batches carry. What the logs say
 // must be what the producers were told: all partitions of a transaction end the same way, as the
 // model has it; nobody who was fenced succeeds; every transaction ends.
+#include <inttypes.h>
+
 #include "base/endian.h"
 #include "base/hash.h"
 #include "broker/group_fixture.h"
@@ -464,7 +466,7 @@ static void what_producers_were_told_is_in_the_logs(void **state)
     uint64_t seed = given ? strtoull(given, NULL, 0) : 1;
     unsigned cores = *(unsigned *)*state;
     for (unsigned i = 0; i < 3; i++) {
-        print_message("seed %llu\n", (unsigned long long)(seed + i));
+        print_message("seed %" PRIu64 "\n", seed + i);
         model_run(cores, seed + i, 1000);
     }
 }

@@ -34,10 +34,9 @@ static void watch_serve(struct core *core, struct broker_call *call)
     struct broker_watch *watch = CONTAINER_OF(call, struct broker_watch, call);
     struct broker_partition *partition = call->partition;
     broker_placement_count(core, partition, call->origin);
-    if (broker_partition_is_gone(partition))
-        watch_fire(core, watch, ERR_OK);
-    else if (watch->offset < broker_partition_limit(partition, watch->committed) ||
-             store_log_state(partition->log) != ERR_OK)
+    if (broker_partition_is_gone(partition) ||
+        watch->offset < broker_partition_limit(partition, watch->committed) ||
+        store_log_state(partition->log) != ERR_OK)
         watch_fire(core, watch, ERR_OK);
     else
         list_push_back(&partition->waiters, &watch->waiting);

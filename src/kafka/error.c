@@ -106,7 +106,6 @@ int16_t kafka_error_of_change(enum err err)
 {
     switch (err) {
     case ERR_INVALID:
-        return KAFKA_INVALID_CONFIG;
     case ERR_UNSUPPORTED:
         return KAFKA_INVALID_CONFIG;
     default:

@@ -320,20 +320,25 @@ static bool session_change(struct fetch *fetch, struct kafka_session *session)
     return true;
 }
 
+/* Of the session that is asked for; NULL: there is none. */
+static int16_t session_fault(struct fetch *fetch, const struct kafka_session *session)
+{
+    if (!session)
+        return KAFKA_FETCH_SESSION_ID_NOT_FOUND;
+    if (session->busy || session->epoch != fetch->asked.session_epoch)
+        return KAFKA_INVALID_FETCH_SESSION_EPOCH;
+    return session->by_id == by_id(fetch->request) ? KAFKA_NONE
+                                                   : KAFKA_FETCH_SESSION_TOPIC_ID_ERROR;
+}
+
 /* False: answered with an error, or rejected. */
 static bool session_continue(struct fetch *fetch)
 {
     struct kafka_request *request = fetch->request;
     struct kafka_session *session =
         kafka_session_cache_find(&kafka_core(request->core)->sessions, fetch->asked.session_id);
-    int16_t code = KAFKA_NONE;
-    if (!session)
-        code = KAFKA_FETCH_SESSION_ID_NOT_FOUND;
-    else if (session->busy || session->epoch != fetch->asked.session_epoch)
-        code = KAFKA_INVALID_FETCH_SESSION_EPOCH;
-    else if (session->by_id != by_id(request))
-        code = KAFKA_FETCH_SESSION_TOPIC_ID_ERROR;
-    else if (!session_change(fetch, session))
+    int16_t code = session_fault(fetch, session);
+    if (!code && !session_change(fetch, session))
         code = KAFKA_FETCH_SESSION_ID_NOT_FOUND;
     if (code) {
         answer_error(request, code);

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -137,11 +138,12 @@ static void peer_forget(struct peer *peer, size_t size)
 /* Numbers of one sender come one after another where all are wanted, rise where a share is. */
 static void peer_count(struct peer *peer, const char *subject, const char *payload)
 {
-    unsigned sender = 0;
-    unsigned long long number = 0;
+    char *end;
+    unsigned long sender = strtoul(payload, &end, 10);
+    unsigned long long number = strtoull(end, &end, 10);
     if (subject[0] == 'u') {
         peer->once++;
-    } else if (sscanf(payload, "%u %llu", &sender, &number) != 2 || sender >= PEERS) {
+    } else if (*end || end == payload || sender >= PEERS) {
         peer_fail(peer, "strange payload", payload);
     } else if (subject[0] == 'k') {
         if (number != peer->view++)

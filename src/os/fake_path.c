@@ -145,7 +145,7 @@ static int rename_check(const struct os_fake_target *from, const struct os_fake_
 int os_fake_path_rename(struct os *os, const char *from, const char *to)
 {
     struct os_fake *fake = os_fake_of(os);
-    struct os_fake_target source, target;
+    struct os_fake_target source = {0}, target = {0};
     int result = path_enter(fake, OS_FAKE_NAME, from, &source);
     if (result == 0)
         result = os_fake_names_find(&fake->disk, OS_FAKE_CACHED, to, &target);

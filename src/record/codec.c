@@ -479,7 +479,6 @@ enum err codec_compress(enum batch_codec codec, int level, struct slice in,
         return err;
     size_t size_before = out->size;
     bool is_default = level == CODEC_LEVEL_DEFAULT;
-    err = ERR_UNSUPPORTED;
     switch (codec) {
     case BATCH_CODEC_NONE:
         err = codec_output_add(out, in);

@@ -80,7 +80,7 @@ static enum err read_number(const struct number *number, const struct server_con
 static enum err apply_number(struct server_settings *settings, const struct number *number,
                              const struct server_conf_value *value, struct diag *diag)
 {
-    int64_t read;
+    int64_t read = 0;
     enum err err = read_number(number, value, &read, diag);
     if (err)
         return err;

@@ -50,6 +50,7 @@ static void damage_note(struct compact_run *run, int64_t first, int64_t next)
 static enum err batch_next(struct compact_run *run, struct batch_header *header, struct slice *out)
 {
     enum err err = read_file_header(&run->window, &run->scope, &run->step, header);
+    *out = SLICE_NULL;
     if (err == ERR_NOT_FOUND)
         return run->step.expected == run->scope.offset_end ? err : ERR_CORRUPT;
     if (err != ERR_OK)

@@ -315,7 +315,7 @@ static enum err check(struct store_log *log, struct store_append *append,
 
 enum err store_log_append(struct store_log *log, struct store_append *append)
 {
-    struct producers_batch original;
+    struct producers_batch original = {0};
     struct transactions_marker marker;
     log_decode(log);
     log->is_used = true;

@@ -88,7 +88,7 @@ static enum err find_in_segment(struct find_job *job)
         }
         if (err != ERR_OK)
             return err;
-        const uint8_t *bytes;
+        const uint8_t *bytes = NULL;
         ssize_t got = 0;
         if (header.max_timestamp_ms >= job->timestamp_ms)
             got = read_file_get(&job->window, job->step.position, header.size, &bytes);

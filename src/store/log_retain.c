@@ -304,8 +304,9 @@ static struct log_entry *holes_new(struct store_log *log, const int64_t *offsets
     struct log_entry *entry = control_new(log, LOG_ENTRY_HOLES, NULL, NULL);
     if (!entry)
         return NULL;
-    entry->offsets = malloc(count * sizeof(int64_t));
-    entry->extra = malloc(count * sizeof(int64_t));
+    size_t size = count * sizeof(int64_t); /* of the bytes that are written, too */
+    entry->offsets = malloc(size);
+    entry->extra = malloc(size);
     if (!entry->offsets || !entry->extra) {
         log_entry_free(entry);
         return NULL;

@@ -57,9 +57,8 @@ ssize_t read_file_get(struct read_window *window, uint64_t position, uint32_t si
 
 static enum err err_of(ssize_t error)
 {
-    return error == -ENOMEM ? ERR_NO_MEMORY
-           : error == -EIO  ? ERR_CORRUPT
-                            : err_from_errno((int)-error);
+    enum err err = error == -EIO ? ERR_CORRUPT : err_from_errno((int)-error);
+    return err == ERR_OK ? ERR_IO : err;
 }
 
 enum err read_file_header(struct read_window *window, const struct read_scope *scope,

@@ -14,6 +14,8 @@ from lib import case
 
 DEADLINE_S = 60 * case.SLOWER
 FATAL = confluent_kafka.KafkaError._FATAL  # pylint: disable=protected-access
+MOVED_ON = (confluent_kafka.KafkaError.ILLEGAL_GENERATION,
+            confluent_kafka.KafkaError.REBALANCE_IN_PROGRESS)
 FAST = "kafka {\n  group.initial.rebalance.delay.ms: 100\n}\n"
 
 
@@ -46,21 +48,29 @@ class Member(threading.Thread):
             self.assigned -= {part.partition for part in parts}
 
         self.consumer.subscribe([self.topic], on_assign=given, on_revoke=taken, on_lost=taken)
-        while not self.leave.is_set():
+        read = []  # and not committed
+        while read or not self.leave.is_set():
             message = self.consumer.poll(0.05)
-            if message is None:
-                continue
-            if message.error():
-                if message.error().code() == FATAL:
-                    self.errors.append(message.error())
-                continue
-            self.seen[message.value()] += 1
-            try:
-                self.consumer.commit(message, asynchronous=False)
-            except confluent_kafka.KafkaException as error:
-                self.errors.append(error)
+            if message is not None and not message.error():
+                self.seen[message.value()] += 1
+                read.append(message)
+            elif message is not None and message.error().code() == FATAL:
+                self.errors.append(message.error())
+            read = [each for each in read if not self.commit(each)]
         if self.say_goodbye:
             self.consumer.close()
+
+    def commit(self, message):
+        """False: the group moved on while the commit was under way, it has to be given again."""
+        if message.partition() not in self.assigned:
+            return True  # whoever has it now reads that again
+        try:
+            self.consumer.commit(message, asynchronous=False)
+        except confluent_kafka.KafkaException as error:
+            if error.args[0].code() in MOVED_ON:
+                return False
+            self.errors.append(error)
+        return True
 
     def stop(self):
         self.leave.set()
