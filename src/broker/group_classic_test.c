@@ -422,6 +422,21 @@ static void client_restart(struct client *client)
     client->member_id[0] = 0;
 }
 
+/* Who is out comes back, who is in comes again now and then, who waits is impatient. */
+static bool client_asks_to_join(const struct client *client, unsigned dice)
+{
+    switch (client->phase) {
+    case CLIENT_OUT:
+        return true;
+    case CLIENT_JOINED:
+        return false;
+    case CLIENT_IN:
+        return dice < 12;
+    default:
+        return dice < 9;
+    }
+}
+
 static void client_step(struct world *world, unsigned index)
 {
     struct client *client = &world->clients[index];
@@ -434,14 +449,12 @@ static void client_step(struct world *world, unsigned index)
         client->call = NULL;
     } else if (dice < 7 && client->member_id[0]) {
         client_leave(world, index);
-    } else if (client->phase == CLIENT_OUT || (client->phase == CLIENT_IN && dice < 12)) {
+    } else if (client_asks_to_join(client, dice)) {
         client_join(world, index);
     } else if (client->phase == CLIENT_JOINED) {
         client_sync(world, index);
     } else if (client->phase == CLIENT_IN) {
         client_heartbeat(world, index);
-    } else if (dice < 9) { /* impatient: asks again while it waits */
-        client_join(world, index);
     }
 }
 

@@ -57,8 +57,7 @@ ssize_t read_file_get(struct read_window *window, uint64_t position, uint32_t si
 
 static enum err err_of(ssize_t error)
 {
-    enum err err = error == -EIO ? ERR_CORRUPT : err_from_errno((int)-error);
-    return err == ERR_OK ? ERR_IO : err;
+    return error == -EIO ? ERR_CORRUPT : err_from_errno((int)-error);
 }
 
 enum err read_file_header(struct read_window *window, const struct read_scope *scope,
@@ -102,8 +101,8 @@ static bool is_followed(struct read_window *window, const struct read_scope *sco
 static bool is_good(struct read_window *window, const struct read_scope *scope,
                     const struct read_step *step)
 {
-    struct batch_header header;
-    const uint8_t *bytes;
+    struct batch_header header = {0};
+    const uint8_t *bytes = NULL;
     if (read_file_header(window, scope, step, &header) != ERR_OK)
         return false;
     ssize_t size = read_file_get(window, step->position, header.size, &bytes);
@@ -115,8 +114,8 @@ static bool is_good(struct read_window *window, const struct read_scope *scope,
 void read_file_blame(struct read_window *window, const struct read_scope *scope,
                      const struct read_step *before, struct read_step *step)
 {
-    struct batch_header header;
-    const uint8_t *bytes;
+    struct batch_header header = {0};
+    const uint8_t *bytes = NULL;
     if (before->position >= step->position)
         return;
     if (read_file_header(window, scope, before, &header) == ERR_OK) {
