@@ -180,7 +180,7 @@ static enum err walk(struct read_window *window, const struct read_scope *scope,
     enum err err = ERR_OK;
     struct read_step before = step;
     while (err == ERR_OK && step.position < to) {
-        struct batch_header header;
+        struct batch_header header = {0};
         err = read_file_header(window, scope, &step, &header);
         if (err == ERR_CORRUPT) {
             read_file_blame(window, scope, &before, &step);
@@ -233,7 +233,7 @@ enum err read_file_index(struct read_window *window, const struct read_scope *sc
     text_deinit(&offsets);
     text_deinit(&times);
     /* the last entry must lead to a batch that ends where the index says */
-    struct batch_header header;
+    struct batch_header header = {0};
     if (err == ERR_OK && out->count > 0) {
         const struct index_entry *last = &out->entries[out->count - 1];
         struct read_step step = {last->position, -1};
