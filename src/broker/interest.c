@@ -215,6 +215,7 @@ static enum err announced_node(struct interest *interest, const struct interest_
     struct interest_other *other = find_remote(node, it->core);
     if (other) {
         other->count = it->count;
+        broker_interest_trie_prune(interest, node); /* one alone may be a leaf */
         return ERR_OK;
     }
     enum err err = broker_interest_trie_add_other(interest, node, it->core, it->count);

@@ -149,13 +149,22 @@ static bool merge_sub(struct interest *interest, struct interest_node *node)
     return true;
 }
 
+/* Of the filter that ends at the node. */
+static size_t filter_size(const struct interest *interest, const struct interest_node *node)
+{
+    size_t size = node->token_size;
+    for (node = node->link.parent; node != interest->root; node = node->link.parent)
+        size += node->token_size + 1;
+    return size;
+}
+
 static bool merge_other(struct interest *interest, struct interest_node *node)
 {
     struct interest_other *other = node->others;
     struct interest_node *parent = node->link.parent;
     uint32_t hash = node->link.hash;
     if (other->next || other->core == INTEREST_CORE_NONE || other->count != 1 ||
-        node->token_size > INTEREST_LEAF_SIZE_MAX)
+        filter_size(interest, node) > INTEREST_LEAF_SIZE_MAX)
         return false;
     struct slice token = slice_make(node->token, node->token_size);
     struct interest_link *leaf = far_new(interest, other->core, token, SLICE_NULL);
@@ -177,9 +186,8 @@ static bool merge_child(struct interest *interest, struct interest_node *node)
     struct slice label = broker_interest_leaf_label(child);
     size_t size = node->token_size + 1 + label.size;
     struct interest_link *leaf = child;
+    DCHECK(size <= INTEREST_LEAF_SIZE_MAX);
     if (child->form == INTEREST_FAR) {
-        if (size > INTEREST_LEAF_SIZE_MAX)
-            return false;
         leaf = far_new(interest, child->mark, slice_make(node->token, node->token_size), label);
         if (!leaf)
             return false;
