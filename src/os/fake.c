@@ -117,6 +117,7 @@ static const struct os_ops fake_ops = {
     .close = os_fake_fd_close,
     .pread = os_fake_file_pread,
     .pread_cached = os_fake_file_pread_cached,
+    .prefetch = os_fake_file_prefetch,
     .pwritev = os_fake_file_pwritev,
     .fdatasync = os_fake_file_fdatasync,
     .fsync = os_fake_file_fsync,

@@ -73,6 +73,16 @@ ssize_t os_fake_file_pread_cached(struct os *os, int fd, void *data, size_t size
     return (ssize_t)warm;
 }
 
+void os_fake_file_prefetch(struct os *os, int fd, uint64_t offset, uint64_t size)
+{
+    struct os_fake_node *node;
+    if (file_enter(os_fake_of(os), fd, OS_FAKE_READ, &node, NULL) < 0)
+        return;
+    ssize_t able = read_size(node, offset, MIN(size, WRITE_SIZE_MAX));
+    if (able > 0)
+        os_fake_pages_warm(&node->pages, offset, (uint64_t)able);
+}
+
 /* How much of a write there is room for. */
 static ssize_t write_room(struct os_fake *fake, const struct os_fake_node *node, uint64_t offset,
                           size_t size)

@@ -77,6 +77,7 @@ int os_fake_fd_signal_read(struct os *os, int fd);
 /* The entries of the table that concern files (fake_file.c) and names (fake_path.c). */
 ssize_t os_fake_file_pread(struct os *os, int fd, void *data, size_t size, uint64_t offset);
 ssize_t os_fake_file_pread_cached(struct os *os, int fd, void *data, size_t size, uint64_t offset);
+void os_fake_file_prefetch(struct os *os, int fd, uint64_t offset, uint64_t size);
 ssize_t os_fake_file_pwritev(struct os *os, int fd, const struct iovec *parts, int count,
                              uint64_t offset);
 int os_fake_file_fdatasync(struct os *os, int fd);

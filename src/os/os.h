@@ -58,6 +58,8 @@ struct os_ops {
     ssize_t (*pread)(struct os *os, int fd, void *data, size_t size, uint64_t offset);
     /* Reads only what is in memory; -EAGAIN when nothing is, -EOPNOTSUPP when it cannot tell. */
     ssize_t (*pread_cached)(struct os *os, int fd, void *data, size_t size, uint64_t offset);
+    /* Asks that a stretch be brought into memory soon; what comes of it only pread_cached tells. */
+    void (*prefetch)(struct os *os, int fd, uint64_t offset, uint64_t size);
     /* May write less than asked. */
     ssize_t (*pwritev)(struct os *os, int fd, const struct iovec *parts, int count,
                        uint64_t offset);

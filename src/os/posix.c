@@ -124,6 +124,11 @@ static ssize_t posix_pread_cached(struct os *os, int fd, void *data, size_t size
     return got == -ENOSYS ? -EOPNOTSUPP : got;
 }
 
+static void posix_prefetch(struct os *os, int fd, uint64_t offset, uint64_t size)
+{
+    posix_fadvise(fd, (off_t)offset, (off_t)size, POSIX_FADV_WILLNEED);
+}
+
 static ssize_t posix_pwritev(struct os *os, int fd, const struct iovec *parts, int count,
                              uint64_t offset)
 {
@@ -515,6 +520,7 @@ static const struct os_ops posix_ops = {
     .close = posix_close,
     .pread = posix_pread,
     .pread_cached = posix_pread_cached,
+    .prefetch = posix_prefetch,
     .pwritev = posix_pwritev,
     .fdatasync = posix_fdatasync,
     .fsync = posix_fsync,

@@ -14,9 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/text.h"
 #include "store/compact.h"
-#include "store/tail_write.h"
+#include "store/index_file.h"
 
 #define NAME_DIGITS 20
 
@@ -80,34 +79,18 @@ static int swap_end(const struct swap *swap, const int64_t *bases, uint32_t coun
     return error == 0 ? dir_sync(os, swap->dir) : error;
 }
 
-/* An index is a convenience: rebuilt when it is not there. */
-static void index_put(const struct swap *swap, const char *suffix, const struct text *text)
+static void indexes_put(const struct swap *swap, struct index *index)
 {
+    struct index_file_entries entries;
     char path[LOG_PATH_SIZE];
-    base_path(swap->dir, swap->base, suffix, path);
-    struct os *os = swap->os;
-    int fd = os->ops->open(os, path, OS_OPEN_WRITE | OS_OPEN_CREATE | OS_OPEN_TRUNCATE);
-    if (fd < 0)
-        return;
-    struct iovec part = {text->data, text->size};
-    enum err err = tail_write_all(os, fd, &part, 1, 0);
-    os->ops->close(os, fd);
-    if (err != ERR_OK)
-        (void)os->ops->unlink(os, path);
-}
-
-static void indexes_put(const struct swap *swap, const struct index *index)
-{
-    struct text offsets;
-    struct text times;
-    text_init(&offsets);
-    text_init(&times);
-    if (index->count > 0 && index_encode(index, &offsets, &times) == ERR_OK) {
-        index_put(swap, ".index", &offsets);
-        index_put(swap, ".timeindex", &times);
-    }
-    text_deinit(&offsets);
-    text_deinit(&times);
+    base_path(swap->dir, swap->base, ".log", path);
+    text_init(&entries.offsets);
+    text_init(&entries.times);
+    if (index->count > 0 && index_encode(index, 0, &entries.offsets, &entries.times) == ERR_OK &&
+        index_file_replace(swap->os, path, &entries))
+        index->saved = index->count;
+    text_deinit(&entries.offsets);
+    text_deinit(&entries.times);
 }
 
 enum err compact_swap_run(struct compact_output *output, const int64_t *bases, uint32_t count,

@@ -9,9 +9,7 @@
 
 /* Big-endian. .index: offset delta i32, position i32. .timeindex: timestamp i64, offset delta i32,
  * an entry only where the timestamp has grown. */
-#define INDEX_OFFSET_ENTRY_SIZE 8
-#define INDEX_TIME_ENTRY_SIZE   12
-#define INDEX_NO_TIMESTAMP      INT64_MIN
+#define INDEX_NO_TIMESTAMP INT64_MIN
 
 void index_init(struct index *index)
 {
@@ -88,10 +86,11 @@ uint32_t index_time_position(const struct index *index, int64_t timestamp_ms)
     return low ? index->entries[low - 1].position : 0;
 }
 
-enum err index_encode(const struct index *index, struct text *out_offsets, struct text *out_times)
+enum err index_encode(const struct index *index, uint32_t from, struct text *out_offsets,
+                      struct text *out_times)
 {
-    int64_t timestamp = INDEX_NO_TIMESTAMP;
-    for (uint32_t i = 0; i < index->count; i++) {
+    int64_t timestamp = from > 0 ? index->entries[from - 1].timestamp_ms : INDEX_NO_TIMESTAMP;
+    for (uint32_t i = from; i < index->count; i++) {
         const struct index_entry *entry = &index->entries[i];
         uint8_t bytes[INDEX_TIME_ENTRY_SIZE];
         be32_put(bytes, (uint32_t)entry->offset_delta);
@@ -131,6 +130,10 @@ enum err index_decode(struct index *index, uint32_t segment_size, struct slice o
     for (size_t at = 0; at < offsets.size; at += INDEX_OFFSET_ENTRY_SIZE) {
         struct index_entry entry = {.offset_delta = (int32_t)be32_get(offsets.data + at),
                                     .position = be32_get(offsets.data + at + 4)};
+        if (entry.position >= segment_size)
+            break;
+        if (has_time && time_delta < entry.offset_delta)
+            return ERR_CORRUPT; /* a time entry without its offset entry */
         if (has_time && time_delta == entry.offset_delta) {
             if (time_next <= timestamp)
                 return ERR_CORRUPT;
@@ -139,15 +142,14 @@ enum err index_decode(struct index *index, uint32_t segment_size, struct slice o
         }
         entry.timestamp_ms = timestamp;
         if (entry.offset_delta <= last.offset_delta || entry.position <= last.position ||
-            entry.position >= segment_size || timestamp == INDEX_NO_TIMESTAMP)
+            timestamp == INDEX_NO_TIMESTAMP)
             return ERR_CORRUPT;
         enum err err = index_push(index, &entry);
         if (err)
             return err;
         last = entry;
     }
-    if (has_time)
-        return ERR_CORRUPT; /* a time entry without its offset entry */
+    index->saved = (uint32_t)(offsets.size / INDEX_OFFSET_ENTRY_SIZE);
     if (index->count) {
         index->timestamp_max_ms = timestamp;
         index->timestamp_max_offset = -1;

@@ -16,6 +16,7 @@ struct index {
     uint32_t count;
     uint32_t capacity;
     uint32_t bytes_since; /* since the last entry */
+    uint32_t saved;       /* entries that are in the files, index_file.h */
     int64_t timestamp_max_ms;
     int64_t timestamp_max_offset;
 };
@@ -30,13 +31,15 @@ NODISCARD enum err index_add(struct index *index, int64_t segment_base, uint32_t
 uint32_t index_position(const struct index *index, int64_t segment_base, int64_t offset);
 /* Position from which to search for the first record with timestamp >= timestamp_ms. */
 uint32_t index_time_position(const struct index *index, int64_t timestamp_ms);
+#define INDEX_OFFSET_ENTRY_SIZE 8u
+#define INDEX_TIME_ENTRY_SIZE   12u
 /* Both files as Kafka writes them: 8-byte (offset, position) and 12-byte (timestamp, offset)
- * entries, appended to growing texts. */
+ * entries, from the entry with that number on, appended to growing texts. */
 struct text;
-NODISCARD enum err index_encode(const struct index *index, struct text *out_offsets,
+NODISCARD enum err index_encode(const struct index *index, uint32_t from, struct text *out_offsets,
                                 struct text *out_times);
-/* Checks order and that positions lie below segment_size; ERR_CORRUPT means: rebuild. The index
- * must be empty before; bytes_since and the greatest timestamp are only known up to the last entry.
- */
+/* Checks order and leaves out what lies at segment_size or behind it; ERR_CORRUPT means: rebuild.
+ * The index must be empty before; saved counts all entries; bytes_since and the greatest timestamp
+ * are only known up to the last entry. */
 NODISCARD enum err index_decode(struct index *index, uint32_t segment_size, struct slice offsets,
                                 struct slice times);

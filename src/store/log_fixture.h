@@ -156,6 +156,7 @@ static inline struct log_fixture *log_fixture_new(uint64_t seed)
         .cache_size_max_bytes = seed % 3 ? 1 << 20 : 0,
         .open_files_max = 64,
         .sync_together_min = seed % 2 ? 1 : 0,
+        .index_save_min = seed % 5 ? 1 : 0,
     };
     return f;
 }

@@ -395,6 +395,8 @@ void read_index_install(struct segment *segment, struct index *older, uint32_t t
         older->timestamp_max_ms = newer->timestamp_max_ms;
         older->timestamp_max_offset = newer->timestamp_max_offset;
     }
+    if (older->saved != older->count + newer->saved)
+        older->saved = 0; /* the files are to be made anew */
     size_t count = (size_t)older->count + newer->count;
     struct index_entry *all = realloc(older->entries, (count + 1) * sizeof(*all));
     if (!all)
@@ -445,6 +447,9 @@ static void span_keep(const struct read_job *job)
 static enum err chunk_take(struct read_job *job)
 {
     struct store_read *read = job->read;
+    uint32_t end = job->position + job->size;
+    if (job->is_full)
+        read_ahead(job->log->home, job->file, end, MIN(job->size_max, job->scope.limit - end));
     struct store_chunk chunk = {.size = job->size};
     if (read->want_memory || job->log->holes.count > 0) {
         chunk.bytes = (struct buf_range){job->buffer, 0, job->size};

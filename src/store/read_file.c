@@ -12,9 +12,10 @@
 #include <stdlib.h>
 
 #include "base/endian.h"
-#include "base/text.h"
+#include "store/index_file.h"
 
-#define INDEX_FILE_SIZE_MAX (64u << 20)
+#define INDEX_GAP_MAX (16u << 20) /* between two entries; what is missing there is worth a walk */
+#define WALK_AHEAD    (8u << 20)
 
 static ssize_t window_fill(struct read_window *window, uint64_t position, uint32_t size)
 {
@@ -179,8 +180,13 @@ static enum err walk(struct read_window *window, const struct read_scope *scope,
 {
     enum err err = ERR_OK;
     struct read_step before = step;
+    uint32_t asked = step.position;
     while (err == ERR_OK && step.position < to) {
         struct batch_header header = {0};
+        if (step.position >= asked) { /* it reads a header here and there: no order to the kernel */
+            asked = step.position + MIN(to - step.position, WALK_AHEAD);
+            window->os->ops->prefetch(window->os, window->fd, step.position, asked - step.position);
+        }
         err = read_file_header(window, scope, &step, &header);
         if (err == ERR_CORRUPT) {
             read_file_blame(window, scope, &before, &step);
@@ -198,56 +204,34 @@ static enum err walk(struct read_window *window, const struct read_scope *scope,
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-static bool file_read(struct os *os, const char *path, const char *suffix, struct text *out)
+static bool is_indexed_right(struct read_window *window, const struct read_scope *scope,
+                             const struct index *index)
 {
-    char name[LOG_PATH_SIZE];
-    struct os_stat stat;
-    (void)snprintf(name, sizeof(name), "%.*s%s", (int)(strlen(path) - strlen(".log")), path,
-                   suffix);
-    int fd = os->ops->open(os, name, OS_OPEN_READ);
-    if (fd < 0)
-        return false;
-    bool ok = os->ops->fstat(os, fd, &stat) == 0 && stat.size_bytes <= INDEX_FILE_SIZE_MAX;
-    uint8_t part[4096];
-    while (ok && out->size < stat.size_bytes) {
-        ssize_t got = os->ops->pread(os, fd, part, sizeof(part), out->size);
-        ok = got > 0;
-        if (ok)
-            text_add(out, slice_make(part, (size_t)got));
+    uint32_t before = 0;
+    for (uint32_t i = 0; i < index->count; i++) {
+        if (index->entries[i].position - before > INDEX_GAP_MAX)
+            return false;
+        before = index->entries[i].position;
     }
-    os->ops->close(os, fd);
-    return ok && !out->failed;
+    if (index->count == 0)
+        return true;
+    /* the last entry must lead to a batch that ends where the index says */
+    const struct index_entry *last = &index->entries[index->count - 1];
+    struct read_step step = {last->position, -1};
+    struct batch_header header = {0};
+    return read_file_header(window, scope, &step, &header) == ERR_OK &&
+           batch_last_offset(&header) == scope->base + last->offset_delta &&
+           header.max_timestamp_ms <= last->timestamp_ms;
 }
 
 enum err read_file_index(struct read_window *window, const struct read_scope *scope,
                          const char *path, uint32_t to, struct index *out)
 {
-    struct text offsets;
-    struct text times;
-    text_init(&offsets);
-    text_init(&times);
-    enum err err = ERR_CORRUPT;
-    if (file_read(window->os, path, ".index", &offsets) &&
-        file_read(window->os, path, ".timeindex", &times) && offsets.size > 0)
-        err = index_decode(out, to, text_slice(&offsets), text_slice(&times));
-    text_deinit(&offsets);
-    text_deinit(&times);
-    /* the last entry must lead to a batch that ends where the index says */
-    struct batch_header header = {0};
-    if (err == ERR_OK && out->count > 0) {
-        const struct index_entry *last = &out->entries[out->count - 1];
-        struct read_step step = {last->position, -1};
-        if (read_file_header(window, scope, &step, &header) != ERR_OK ||
-            batch_last_offset(&header) != scope->base + last->offset_delta)
-            err = ERR_CORRUPT;
-    }
-    if (err != ERR_OK) {
+    enum err err = index_file_load(window->os, path, to, out);
+    struct read_step step = {0, scope->base};
+    if (err != ERR_OK || !is_indexed_right(window, scope, out))
         index_deinit(out);
-        return walk(window, scope, (struct read_step){0, scope->base}, to, out);
-    }
-    /* behind the last entry the greatest timestamp is still to be found, without new entries */
-    struct read_scope rest = *scope;
-    rest.index_interval = UINT32_MAX;
-    uint32_t from = out->count ? out->entries[out->count - 1].position : 0;
-    return walk(window, &rest, (struct read_step){from, -1}, to, out);
+    else if (out->count > 0) /* from there on nobody has said what there is */
+        step = (struct read_step){out->entries[out->count - 1].position, -1};
+    return walk(window, scope, step, to, out);
 }

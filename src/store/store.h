@@ -23,6 +23,7 @@ struct store_options {
     unsigned open_files_max;         /* LRU of segment descriptors */
     uint64_t scrub_bytes_per_second; /* old data looked at, a core; 0: none */
     unsigned sync_together_min;      /* checkpoints at a time that share one sync; 0: 64 */
+    unsigned index_save_min;         /* entries for which a checkpoint adds to index files; 0: 64 */
     int64_t compact_backoff_ms;      /* between two looks for a log to compact; 0: never */
     size_t compact_keys_bytes_max;   /* memory for keys, of all cores */
     double compact_bytes_per_s;      /* read and written by compaction, of all cores; 0: no limit */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define WRITE_PART_MAX 128
+#define INDEX_SAVE_MIN 64u /* entries; a walk over what so few speak of takes no time */
 
 struct log_write *tail_write_new(struct store_log *log)
 {
@@ -36,8 +37,8 @@ void tail_write_free(struct log_write *write)
         segment_file_unref(write->segments[i].file);
         if (write->segments[i].is_uncached_opened && write->segments[i].uncached_fd >= 0)
             write->os->ops->close(write->os, write->segments[i].uncached_fd);
-        text_deinit(&write->segments[i].offsets);
-        text_deinit(&write->segments[i].times);
+        text_deinit(&write->segments[i].entries.offsets);
+        text_deinit(&write->segments[i].entries.times);
     }
     for (uint32_t i = 0; i < write->item_count; i++)
         buf_unref(write->items[i].bytes.buf);
@@ -59,8 +60,8 @@ struct write_segment *tail_write_segment(struct log_write *write, struct segment
     struct write_segment *added = &write->segments[write->segment_count++];
     *added = (struct write_segment){
         .base = segment->base, .size = segment->size, .uncached_fd = UNCACHED_FD_NONE};
-    text_init(&added->offsets);
-    text_init(&added->times);
+    text_init(&added->entries.offsets);
+    text_init(&added->entries.times);
     if (segment->file) {
         atomic_fetch_add(&segment->file->file.refs, 1);
         added->file = segment->file;
@@ -231,22 +232,14 @@ enum err tail_write_sync_dir(struct log_write *write, const char *path)
     return err_of(error);
 }
 
-/* An index is a convenience: rebuilt when it is not there. */
-static void index_write(struct log_write *write, const struct write_segment *segment,
-                        const char *suffix, const struct text *text)
+static void index_write(struct log_write *write, struct write_segment *segment)
 {
-    struct os *os = write->os;
     char path[LOG_PATH_SIZE];
-    (void)snprintf(path, sizeof(path), "%s/%020lld%s", write->dir, (long long)segment->base,
-                   suffix);
-    int fd = os->ops->open(os, path, OS_OPEN_WRITE | OS_OPEN_CREATE | OS_OPEN_TRUNCATE);
-    if (fd < 0)
-        return;
-    struct iovec part = {text->data, text->size};
-    enum err err = tail_write_all(os, fd, &part, 1, 0);
-    os->ops->close(os, fd);
-    if (err != ERR_OK)
-        (void)os->ops->unlink(os, path);
+    (void)snprintf(path, sizeof(path), "%s/%020lld.log", write->dir, (long long)segment->base);
+    bool ok = segment->index_below > 0
+                  ? index_file_append(write->os, path, &segment->entries, segment->index_below)
+                  : index_file_replace(write->os, path, &segment->entries);
+    segment->index_outcome = ok ? INDEX_SAVED : INDEX_LOST;
 }
 
 static enum err segment_end(struct log_write *write, struct write_segment *segment)
@@ -259,11 +252,9 @@ static enum err segment_end(struct log_write *write, struct write_segment *segme
         /* also of the right size: what was reserved behind it goes back */
         if (error == 0 && stat.size_bytes >= segment->size)
             error = os->ops->truncate(os, segment->file->file.fd, segment->size);
-        if (error == 0 && segment->offsets.size > 0) {
-            index_write(write, segment, ".index", &segment->offsets);
-            index_write(write, segment, ".timeindex", &segment->times);
-        }
     }
+    if (error == 0 && segment->entry_count > 0)
+        index_write(write, segment);
     if (error == 0 && segment->want_sync && !write->is_grouped) {
         error = os->ops->fdatasync(os, segment->file->file.fd);
         write->is_sync_failed = write->is_sync_failed || error < 0;
@@ -306,6 +297,18 @@ void tail_write_files(struct log_write *write)
     }
 }
 
+/* What the files have is not known when older entries came from them meanwhile. They are made anew
+ * when they are lost, too; but only who has all entries can do that. */
+static void index_saved(const struct write_segment *from, struct segment *segment)
+{
+    bool is_unknown = from->index_from != segment->index_from;
+    bool is_lost = from->index_outcome == INDEX_LOST && segment->index_from == 0;
+    if (is_unknown || is_lost)
+        segment->index.saved = 0;
+    else if (from->index_outcome != INDEX_AS_BEFORE)
+        segment->index.saved += from->entry_count;
+}
+
 static void marks_set(struct log_write *write)
 {
     for (uint32_t i = 0; i < write->segment_count; i++) {
@@ -318,6 +321,8 @@ static void marks_set(struct log_write *write)
             segment->is_cut = true;
         if (write->want_name && write->err == ERR_OK)
             segment->is_named = true;
+        if (write->segments[i].entry_count > 0)
+            index_saved(&write->segments[i], segment);
     }
 }
 
@@ -393,10 +398,26 @@ static enum err items_add(struct log_write *write)
     return err;
 }
 
+/* The entries that the segment's index files lack, when they are worth it. */
+static void index_take(struct write_segment *into, const struct segment *segment,
+                       uint32_t count_min)
+{
+    const struct index *index = &segment->index;
+    uint32_t count = index->count - index->saved;
+    if (count == 0 || (count < count_min && !into->is_cut) ||
+        index_encode(index, index->saved, &into->entries.offsets, &into->entries.times) != ERR_OK)
+        return;
+    into->entry_count = count;
+    into->index_from = segment->index_from;
+    into->index_below =
+        index->saved > 0 ? index->entries[index->saved].position : segment->index_from;
+}
+
 /* Segments that need more than bytes: to be synced, named, cut. */
 static void segments_add(struct log_write *write)
 {
     struct store_log *log = write->log;
+    unsigned wanted = log->store->options.index_save_min;
     for (uint32_t i = 0; i < log->segment_count; i++) {
         struct segment *segment = log->segments[i];
         bool cut = segment->is_sealed && !segment->is_cut;
@@ -409,9 +430,7 @@ static void segments_add(struct log_write *write)
         into->is_cut = cut;
         write->want_name = write->want_name || ((write->sync || open) && !segment->is_named);
         segment->is_dirty = segment->is_dirty || cut;
-        if (cut && segment->index_from == 0 &&
-            index_encode(&segment->index, &into->offsets, &into->times) != ERR_OK)
-            text_clear(&into->offsets);
+        index_take(into, segment, wanted ? wanted : INDEX_SAVE_MIN);
     }
     log->is_direct_wanted = false;
 }

@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "base/text.h"
-#include "store/log.h"
+#include "store/index_file.h"
 
 struct write_segment {
     int64_t base;
@@ -15,9 +14,12 @@ struct write_segment {
     bool want_sync;
     bool want_name;
     bool is_written;
-    struct segment_space space; /* to be reserved before */
-    struct text offsets;        /* index files of a sealed segment */
-    struct text times;
+    struct segment_space space;        /* to be reserved before */
+    struct index_file_entries entries; /* new ones for the index files */
+    uint32_t entry_count;
+    uint32_t index_from;  /* of the segment, when they were taken */
+    uint32_t index_below; /* older entries lie below that position; 0: there shall be none */
+    enum { INDEX_AS_BEFORE, INDEX_SAVED, INDEX_LOST } index_outcome;
 };
 
 struct write_item {
