@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/index_file.h"
 
-#include <errno.h>
 #include <stdio.h>
 
 #include "base/endian.h"
@@ -62,25 +61,58 @@ bool index_file_replace(struct os *os, const char *path, const struct index_file
 
 /* --- to continue --- */
 
+/* A file of entries, those that follow are to be written at size. */
 struct growing {
+    struct os *os;
     int fd;
+    size_t entry_size;
     uint64_t size;
     uint8_t last[INDEX_TIME_ENTRY_SIZE]; /* entry; zeros when there is none */
 };
 
-static bool grow_open(struct os *os, const char *path, const char *suffix, size_t entry_size,
-                      struct growing *out)
+static bool grow_open(struct growing *out, struct os *os, const char *path, const char *suffix,
+                      size_t entry_size)
 {
     struct os_stat stat;
-    *out = (struct growing){.fd = file_open(os, path, suffix, OS_OPEN_READ | OS_OPEN_WRITE)};
+    *out = (struct growing){.os = os, .entry_size = entry_size};
+    out->fd = file_open(os, path, suffix, OS_OPEN_READ | OS_OPEN_WRITE);
     if (out->fd < 0 || os->ops->fstat(os, out->fd, &stat) != 0)
         return false;
     out->size = stat.size_bytes;
-    if (out->size == 0)
-        return true;
-    return out->size % entry_size == 0 &&
-           os->ops->pread(os, out->fd, out->last, entry_size, out->size - entry_size) ==
-               (ssize_t)entry_size;
+    return true;
+}
+
+static void grow_close(struct growing *file)
+{
+    if (file->fd >= 0)
+        file->os->ops->close(file->os, file->fd);
+}
+
+static bool entry_read(const struct growing *file, uint64_t number, uint8_t *out)
+{
+    ssize_t size = (ssize_t)file->entry_size;
+    return file->os->ops->pread(file->os, file->fd, out, file->entry_size,
+                                number * file->entry_size) == size;
+}
+
+/* Leaves those whose number of 4 bytes at that place is below; they rise. */
+static bool grow_cut(struct growing *file, unsigned place, uint32_t below)
+{
+    uint64_t low = 0, high = file->size / file->entry_size;
+    uint8_t entry[INDEX_TIME_ENTRY_SIZE];
+    uint64_t middle = high > 0 ? high - 1 : 0; /* most likely all of them */
+    for (; low < high; middle = low + (high - low) / 2) {
+        if (!entry_read(file, middle, entry))
+            return false;
+        if (be32_get(entry + place) < below)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    uint64_t size = low * file->entry_size;
+    bool ok = size == file->size || file->os->ops->truncate(file->os, file->fd, size) == 0;
+    file->size = size;
+    return ok && (low == 0 || entry_read(file, low - 1, file->last));
 }
 
 /* Those that say something new: timestamps rise. */
@@ -92,12 +124,20 @@ static struct slice times_after(struct slice times, const struct growing *file)
     return times;
 }
 
-static bool append(struct os *os, const struct growing *offsets, const struct growing *times,
-                   const struct index_file_entries *entries)
+/* A crash may have come between the files' last entries and the checkpoint that they were for:
+ * those are taken back, they come again. */
+static bool append(struct growing *offsets, struct growing *times,
+                   const struct index_file_entries *entries, uint32_t below)
 {
+    if (!grow_cut(offsets, 4, below))
+        return false;
+    uint32_t delta_end = offsets->size > 0 ? be32_get(offsets->last) + 1 : 0;
+    const uint8_t *first = text_slice(&entries->offsets).data;
+    if (delta_end > be32_get(first) || !grow_cut(times, 8, delta_end))
+        return false;
     struct slice new_times = times_after(text_slice(&entries->times), times);
-    return put(os, times->fd, new_times, times->size) &&
-           put(os, offsets->fd, text_slice(&entries->offsets), offsets->size);
+    return put(times->os, times->fd, new_times, times->size) &&
+           put(offsets->os, offsets->fd, text_slice(&entries->offsets), offsets->size);
 }
 
 bool index_file_append(struct os *os, const char *path, const struct index_file_entries *entries,
@@ -105,18 +145,11 @@ bool index_file_append(struct os *os, const char *path, const struct index_file_
 {
     struct growing offsets;
     struct growing times;
-    bool ok = grow_open(os, path, OFFSETS, INDEX_OFFSET_ENTRY_SIZE, &offsets);
-    if (offsets.fd == -ENOENT)
-        return false;
-    bool has_times = grow_open(os, path, TIMES, INDEX_TIME_ENTRY_SIZE, &times);
-    const uint8_t *first = text_slice(&entries->offsets).data;
-    ok = ok && has_times && be32_get(offsets.last + 4) < below &&
-         (int32_t)be32_get(offsets.last) < (int32_t)be32_get(first) &&
-         append(os, &offsets, &times, entries);
-    if (offsets.fd >= 0)
-        os->ops->close(os, offsets.fd);
-    if (times.fd >= 0)
-        os->ops->close(os, times.fd);
+    bool has_offsets = grow_open(&offsets, os, path, OFFSETS, INDEX_OFFSET_ENTRY_SIZE);
+    bool has_times = grow_open(&times, os, path, TIMES, INDEX_TIME_ENTRY_SIZE);
+    bool ok = has_offsets && has_times && append(&offsets, &times, entries, below);
+    grow_close(&offsets);
+    grow_close(&times);
     if (!ok)
         drop(os, path);
     return ok;

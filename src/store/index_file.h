@@ -18,8 +18,8 @@ struct index_file_entries {
 
 /* In place of what was there. False: now there are no files. */
 bool index_file_replace(struct os *os, const char *path, const struct index_file_entries *entries);
-/* Behind what is there, which must lie below that position of the segment; when there is nothing,
- * nothing is done. False: now there are no files. entries: at least one. */
+/* Behind what is there of the segment's first below bytes; where there is nothing to follow,
+ * nothing is written. False: now there are no files. entries: at least one. */
 bool index_file_append(struct os *os, const char *path, const struct index_file_entries *entries,
                        uint32_t below);
 /* What is there of the segment's first size bytes; out is empty before. ERR_CORRUPT: nothing that
