@@ -207,6 +207,15 @@ static bool is_expected(const struct store_log *log, const struct journal_found 
            header->size == head->size && batch_last_offset(header) + 1 == head->next_offset;
 }
 
+/* All of a batch of a damaged entry is as it was. Its own checksum does not cover the leader epoch:
+ * one that is not the log's would be taken for the truth, and all behind it for damage. */
+static bool is_good(const struct store_log *log, struct slice batch, struct batch_header *header)
+{
+    int32_t last = epochs_last(&log->epochs);
+    bool is_known = header->leader_epoch == last || (last < 0 && header->leader_epoch == 0);
+    return is_known && batch_check(batch, header) == ERR_OK;
+}
+
 /* The group is damaged, and so is this entry, somewhere. A batch keeps its place, so that those
  * behind it keep theirs; when it is good by itself, all of it is. The block in front of it is not
  * believed, and is carried again. */
@@ -231,7 +240,7 @@ static enum err found_damaged(struct store *store, const struct journal_found *f
     enum err err = segment_place(log);
     if (err == ERR_OK)
         err = restore_add(log, &restore);
-    if (err == ERR_OK && batch_check(batch, &header) == ERR_OK)
+    if (err == ERR_OK && is_good(log, batch, &header))
         err = batch_known(log, &header, batch);
     else if (err == ERR_OK)
         store_damage_add(store, NULL, &log->key, head.base_offset, head.next_offset);
