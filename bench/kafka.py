@@ -182,7 +182,7 @@ def rows(load, small, fetch, start, idle):
                                   Produce(load, 40, **one_record, partitions=1000, in_flight=1)),
         "kafka-fetch-tail": ("the newest 16 MiB again and again, 1 MiB answers",
                              Fetch(fetch, True)),
-        "kafka-fetch-old": ("1 GiB that another process wrote, in the page cache",
+        "kafka-fetch-old": ("1 GiB that another process wrote, the first time and again",
                             Fetch(fetch, False)),
         "kafka-start": ("empty folder to the first acknowledged record; RSS and CPU at rest",
                         Start(start, idle)),
