@@ -52,7 +52,8 @@ static void offset_serve(struct core *core, struct broker_call *call)
         find->offset = broker_partition_limit(partition, find->committed);
     } else {
         find->offset = store_log_start(partition->log);
-        find->leader_epoch = store_log_epoch_at(partition->log, find->offset);
+        if (find->offset < store_log_end(partition->log)) /* else the leader's own, as Kafka says */
+            find->leader_epoch = store_log_epoch_at(partition->log, find->offset);
     }
     broker_call_finish(core, call, ERR_OK);
 }

@@ -1,6 +1,7 @@
 """Reading from wherever one likes, waiting for what is not there yet, and going on afterwards."""
 # SPDX-License-Identifier: Apache-2.0
 import statistics
+import struct
 import threading
 import time
 import unittest
@@ -99,6 +100,17 @@ class ConsumeTest(case.ServerCase):
         self.assertEqual(client.list_offset(topic, 0, raw.LATEST)[2], 3)
         self.assertEqual(client.list_offset(topic, 0, now_ms - 9000), (0, now_ms - 5000, 1))
         self.assertEqual(client.list_offset(topic, 7, raw.LATEST)[0], 3)
+
+    def test_the_ends_of_an_empty_log_have_the_leaders_epoch(self):
+        topic = self.make_topic()
+        for timestamp in (raw.EARLIEST, raw.LATEST):
+            part = raw.array([struct.pack(">iiq", 0, -1, timestamp)])
+            reader = self.raw().call(raw.LIST_OFFSETS, 4, struct.pack(">ib", -1, 0) +
+                                     raw.array([raw.string(topic) + part]))
+            reader.take("i")
+            found = reader.array(
+                lambda: (reader.string(), reader.array(lambda: reader.take("ihqqi"))))
+            self.assertEqual(found, [(topic, [(0, 0, -1, 0, 0)])])
 
     def test_a_waiting_reader_is_woken_at_once(self):
         topic = self.make_topic()
