@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/subject.h"
 #include "nats/closed.h"
 #include "nats/move.h"
 #include "nats/view.h"
@@ -176,7 +177,8 @@ static void act(struct nats_conn *conn, const struct wire_nats_request *request,
     }
 }
 
-static void refuse(struct nats_conn *conn, enum wire_nats_status status)
+static void refuse(struct nats_conn *conn, enum wire_nats_status status,
+                   const struct wire_nats_request *request)
 {
     static const enum nats_error errors[] = {
         [WIRE_NATS_UNKNOWN] = NATS_ERROR_UNKNOWN_OPERATION,
@@ -187,6 +189,10 @@ static void refuse(struct nats_conn *conn, enum wire_nats_status status)
     };
     if (status == WIRE_NATS_AUTH && nats_connect_without(conn))
         return; /* the same bytes once more */
+    /* a message without its end, after a line that was wrong as well */
+    if (status == WIRE_NATS_UNKNOWN && conn->connect.pedantic && request->subject.data &&
+        !subject_is_literal(request->subject))
+        nats_conn_fail(conn, NATS_ERROR_INVALID_PUBLISH_SUBJECT);
     nats_conn_fail(conn, errors[status]);
 }
 
@@ -221,7 +227,7 @@ static struct conn_taken nats_conn_input(struct conn *conn, struct buf_range ran
             taken.wanted = request.wanted;
             break;
         } else {
-            refuse(state, status);
+            refuse(state, status, &request);
         }
     }
     metric_add(&state->home->counters.in_messages, state->in_messages - messages);

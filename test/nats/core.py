@@ -51,6 +51,8 @@ CONNECTS = [
     (b'CONNECT {"verbose":true}\r\nPUB x 0\r\n\r\nSUB a 1\r\nUNSUB 1\r\n', b"+OK\r\n" * 4, None),
     (b'CONNECT {"verbose":true,"pedantic":true}\r\nPUB a.* 0\r\n\r\nSUB a..b 1\r\n',
      b"+OK\r\n-ERR 'Invalid Publish Subject'\r\n+OK\r\n-ERR 'Invalid Subject'\r\n", None),
+    (b'CONNECT {"verbose":false,"pedantic":true}\r\nPUB a.* 1\r\nx\n\r',
+     b"-ERR 'Invalid Publish Subject'\r\n-ERR 'Unknown Protocol Operation'\r\n", CLOSED),
     (b'CONNECT {"verbose":false,"no_responders":true}\r\n',
      b"-ERR 'no responders requires headers support'\r\n", CLOSED),
     (b'CONNECT {"protocol":7}\r\n', b"-ERR 'invalid client protocol'\r\n", CLOSED),
