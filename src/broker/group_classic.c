@@ -37,6 +37,12 @@ enum err broker_group_classic_init(struct group *group, struct group_env *env, s
     return broker_group_member_own(group, &group->id, id);
 }
 
+void broker_group_classic_unpend(struct group *group)
+{
+    list_for_each_safe (node, following, &group->pending_order)
+        broker_group_member_unpend(group, LIST_ENTRY(node, struct group_pending, node)->id);
+}
+
 static void everyone_remove(struct group *group, enum err err)
 {
     list_for_each_safe (node, following, &group->order) {
@@ -45,8 +51,7 @@ static void everyone_remove(struct group *group, enum err err)
         broker_group_member_sync_done(group, member, err);
         broker_group_member_remove(group, member);
     }
-    list_for_each_safe (node, following, &group->pending_order)
-        broker_group_member_unpend(group, LIST_ENTRY(node, struct group_pending, node)->id);
+    broker_group_classic_unpend(group);
 }
 
 void broker_group_classic_kill(struct group *group, enum err err)

@@ -45,11 +45,10 @@ static enum err describe_members(struct group_describe *out, const struct group 
         to->instance_id = keep(&out->arena, member->instance_id, &err);
         to->client_id = keep(&out->arena, member->client_id, &err);
         to->client_host = keep(&out->arena, member->client_host, &err);
-        if (group->state != GROUP_STABLE)
-            continue;
-        to->metadata =
-            keep(&out->arena, broker_group_member_metadata(member, group->protocol_name), &err);
         to->assignment = keep(&out->arena, member->assignment, &err);
+        if (group->state == GROUP_STABLE)
+            to->metadata =
+                keep(&out->arena, broker_group_member_metadata(member, group->protocol_name), &err);
     }
     return err;
 }
@@ -199,6 +198,7 @@ static void delete_serve(struct core *core, struct broker_call *call)
     if (!err)
         err = write ? delete_write(write, entry) : ERR_NO_MEMORY;
     if (!err) {
+        broker_group_classic_unpend(&entry->group);
         broker_group_write_send(write, written, call);
         return;
     }

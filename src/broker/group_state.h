@@ -143,6 +143,8 @@ void broker_group_classic_written(struct group *group, const struct group_write 
 void broker_group_classic_expire(struct group *group);
 /* Answers everything parked with err; the group is dead. */
 void broker_group_classic_kill(struct group *group, enum err err);
+/* Ids that were given to members that have not joined yet are nobody's again. */
+void broker_group_classic_unpend(struct group *group);
 /* Answers everything parked with err; the group is as if it were new. */
 void broker_group_classic_reset(struct group *group, enum err err);
 /* Answers this parked call, if it is, with ERR_CLOSED; false: it is not parked here. */

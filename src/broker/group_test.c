@@ -126,31 +126,49 @@ static enum err heartbeat(struct fixture *f, const char *member, int32_t generat
     return fixture_call(f, f->core_count - 1, &ask.call, heartbeat_fn, &ask);
 }
 
+static enum err join(struct fixture *f, char *member, size_t size, struct group_join *out)
+{
+    static struct group_protocol protocol = {SLICE_LITERAL("range"), SLICE_LITERAL("me")};
+    *out = (struct group_join){.group_id = SLICE_LITERAL("team"),
+                               .member_id = slice_text(member),
+                               .client_id = SLICE_LITERAL("client"),
+                               .client_host = SLICE_LITERAL("/127.0.0.1"),
+                               .protocol_type = SLICE_LITERAL("consumer"),
+                               .protocols = &protocol,
+                               .protocol_count = 1,
+                               .session_timeout_ms = 30000,
+                               .rebalance_timeout_ms = 30000,
+                               .member_id_required = true};
+    enum err err = fixture_call(f, f->core_count - 1, &out->call, join_fn, out);
+    if (err == ERR_MEMBER_ID_REQUIRED)
+        snprintf(member, size, "%.*s", (int)out->member_id_out.size,
+                 (const char *)out->member_id_out.data);
+    return err;
+}
+
+static void ask_for_an_id(struct fixture *f, char *out_member, size_t size)
+{
+    struct group_join asked;
+    out_member[0] = 0;
+    assert_int_equal(join(f, out_member, size, &asked), ERR_MEMBER_ID_REQUIRED);
+    broker_group_result_release(asked.private);
+}
+
+static void join_as(struct fixture *f, char *member, size_t size, int32_t generation)
+{
+    struct group_join joined;
+    assert_int_equal(join(f, member, size, &joined), ERR_OK);
+    assert_int_equal(joined.generation, generation);
+    assert_int_equal(joined.member_count, 1);
+    assert_true(slice_equal_text(joined.leader_id, member));
+    assert_true(slice_equal_text(joined.members[0].metadata, "me"));
+    broker_group_result_release(joined.private);
+}
+
 static void join_alone(struct fixture *f, char *out_member, size_t size)
 {
-    struct group_protocol protocol = {SLICE_LITERAL("range"), SLICE_LITERAL("me")};
-    struct group_join join = {.group_id = SLICE_LITERAL("team"),
-                              .member_id = slice_text(""),
-                              .client_id = SLICE_LITERAL("client"),
-                              .client_host = SLICE_LITERAL("/127.0.0.1"),
-                              .protocol_type = SLICE_LITERAL("consumer"),
-                              .protocols = &protocol,
-                              .protocol_count = 1,
-                              .session_timeout_ms = 30000,
-                              .rebalance_timeout_ms = 30000,
-                              .member_id_required = true};
-    unsigned core = f->core_count - 1;
-    assert_int_equal(fixture_call(f, core, &join.call, join_fn, &join), ERR_MEMBER_ID_REQUIRED);
-    snprintf(out_member, size, "%.*s", (int)join.member_id_out.size,
-             (const char *)join.member_id_out.data);
-    broker_group_result_release(join.private);
-    join.member_id = slice_text(out_member);
-    assert_int_equal(fixture_call(f, core, &join.call, join_fn, &join), ERR_OK);
-    assert_int_equal(join.generation, 1);
-    assert_int_equal(join.member_count, 1);
-    assert_true(slice_equal_text(join.leader_id, out_member));
-    assert_true(slice_equal_text(join.members[0].metadata, "me"));
-    broker_group_result_release(join.private);
+    ask_for_an_id(f, out_member, size);
+    join_as(f, out_member, size, 1);
 }
 
 static void sync_alone(struct fixture *f, const char *member)
@@ -216,6 +234,38 @@ static void a_deleted_group_stays_deleted(void **state)
         restart(f);
     }
     assert_int_equal(fixture_call(f, 0, &delete.call, delete_fn, &delete), ERR_NOT_FOUND);
+    fixture_free(f);
+}
+
+/* As Kafka: with the group goes who was only given an id. */
+static void a_deleted_group_forgets_who_has_not_joined(void **state)
+{
+    struct fixture *f = groups_new(state);
+    char member[128];
+    struct group_join joined;
+    struct group_delete delete = {.group_id = SLICE_LITERAL("team")};
+    ask_for_an_id(f, member, sizeof(member));
+    assert_int_equal(fixture_call(f, f->core_count - 1, &delete.call, delete_fn, &delete), ERR_OK);
+    assert_int_equal(join(f, member, sizeof(member), &joined), ERR_MEMBER_UNKNOWN);
+    broker_group_result_release(joined.private);
+    fixture_free(f);
+}
+
+static void an_assignment_is_shown_until_there_is_another(void **state)
+{
+    struct fixture *f = groups_new(state);
+    char member[128];
+    join_alone(f, member, sizeof(member));
+    sync_alone(f, member);
+    join_as(f, member, sizeof(member), 2);
+    struct group_describe describe = {.group_id = SLICE_LITERAL("team")};
+    arena_init(&describe.arena, 1 << 20);
+    assert_int_equal(fixture_call(f, 0, &describe.call, describe_fn, &describe), ERR_OK);
+    assert_string_equal(describe.state, "CompletingRebalance");
+    assert_int_equal(describe.member_count, 1);
+    assert_true(slice_equal_text(describe.members[0].assignment, "all of it"));
+    assert_null(describe.members[0].metadata.data);
+    arena_deinit(&describe.arena);
     fixture_free(f);
 }
 
@@ -360,6 +410,8 @@ int main(void)
         ON_CORES(committed_offsets_survive_a_restart),
         ON_CORES(members_go_on_after_a_restart),
         ON_CORES(a_deleted_group_stays_deleted),
+        ON_CORES(a_deleted_group_forgets_who_has_not_joined),
+        ON_CORES(an_assignment_is_shown_until_there_is_another),
         ON_CORES(metadata_is_bounded),
         cmocka_unit_test(commits_of_several_groups_share_a_batch),
     };
