@@ -72,17 +72,31 @@ static void partition_fill(const struct page *page, const struct broker_topic *t
     out->offline_replicas_count = offline ? 1 : 0;
 }
 
+/* A cursor stands in one of the topics that were asked for, if any were. */
+static bool cursor_is_right(const struct page *page)
+{
+    const struct kafka_describe_topic_partitions_request_cursor *cursor = page->asked.cursor;
+    if (!cursor)
+        return true;
+    bool found = page->asked.topics_count == 0;
+    for (size_t i = 0; !found && i < page->asked.topics_count; i++)
+        found = slice_equal(page->asked.topics[i].name, cursor->topic_name);
+    return found && cursor->partition_index >= 0;
+}
+
+static void refuse_all(struct page *page)
+{
+    for (size_t i = 0; i < page->asked.topics_count; i++) {
+        struct kafka_describe_topic_partitions_response_topic *refused =
+            page_add(page, page->asked.topics[i].name);
+        refused->error_code = KAFKA_INVALID_REQUEST;
+        refused->topic_authorized_operations = INT32_MIN; /* not told */
+    }
+}
+
 /* False: the page is full, or the request has been rejected (then *out_rejected). */
 static bool topic_fill(struct page *page, const struct broker_topic *topic, bool *out_rejected)
 {
-    const struct kafka_describe_topic_partitions_request_cursor *cursor = page->asked.cursor;
-    if (cursor && cursor->partition_index < 0 && slice_equal(cursor->topic_name, topic->name)) {
-        struct kafka_describe_topic_partitions_response_topic *refused =
-            page_add(page, topic->name);
-        refused->error_code = KAFKA_INVALID_REQUEST;
-        refused->topic_authorized_operations = INT32_MIN; /* not told */
-        return true;
-    }
     uint32_t first = first_partition(page, topic->name);
     if (page->left == 0) {
         page_end(page, topic->name, first);
@@ -134,6 +148,10 @@ static void fill_asked(struct page *page, bool *out_rejected)
             (page->asked.cursor && slice_compare(name, page->asked.cursor->topic_name) < 0))
             continue;
         const struct broker_topic *topic = broker_topic_find(core, name);
+        if (!topic && page->left == 0) {
+            page_end(page, name, first_partition(page, name));
+            return;
+        }
         if (!topic)
             page_add(page, name)->error_code = kafka_topic_name_fault(name)
                                                    ? KAFKA_INVALID_TOPIC_EXCEPTION
@@ -160,7 +178,9 @@ void kafka_topic_partitions_handle(struct kafka_request *request)
         kafka_request_alloc(request, page.capacity, sizeof(*page.response.topics));
     if (!page.response.topics)
         return;
-    if (page.asked.topics_count)
+    if (!cursor_is_right(&page))
+        refuse_all(&page);
+    else if (page.asked.topics_count)
         fill_asked(&page, &rejected);
     else
         fill_all(&page, &rejected);

@@ -4,6 +4,7 @@ import struct
 import unittest
 
 from lib import case
+from lib import flex
 from lib import raw
 
 NONE, UNKNOWN_TOPIC, UNSUPPORTED_MECHANISM, UNSUPPORTED_VERSION = 0, 3, 33, 35
@@ -223,6 +224,52 @@ class AdministrationTest(case.ServerCase):
         self.assertEqual(code, NONE)
         for api in (29, 30, 31, 34, 38, 39, 40, 41, 43, 45, 46, 48, 49, 50, 51, 55, 57, 64, 80, 81):
             self.assertIn(api, ranges)
+
+    # --- topics page by page ----------------------------------------------------------------------
+
+    def pages(self, names, limit, cursor=None):
+        """DescribeTopicPartitions 0: ([(code, name, partitions)], the next cursor)."""
+        client = flex.Client(self.server.port)
+        self.addCleanup(client.close)
+        after = b"\xff" if cursor is None else (
+            b"\1" + flex.string(cursor[0]) + number("i", cursor[1]) + NO_TAGS)
+        reader = client.ask(75, 0, flex.array([flex.string(name) + NO_TAGS for name in names])
+                            + number("i", limit) + after + NO_TAGS)
+        reader.take("i")
+
+        def partition():
+            index = reader.take("hi")[1]
+            reader.take("ii")
+            for _ in range(5):
+                reader.values(lambda: reader.take("i"))
+            return index
+
+        def topic():
+            code, name = reader.take("h"), reader.text()
+            reader.uuid()
+            reader.take("b")
+            partitions = reader.rows(partition)
+            reader.take("i")
+            return code, name, partitions
+
+        topics = reader.rows(topic)
+        return topics, None if reader.take("b") < 0 else (reader.text(), reader.take("i"))
+
+    def test_a_full_page_ends_before_a_topic_that_is_not_there(self):
+        topic = self.make_topic()
+        missing = topic + "-missing"
+        found = [(NONE, topic, [0])]
+        self.assertEqual(self.pages([missing, topic], 1), (found, (missing, 0)))
+        self.assertEqual(self.pages([missing, topic], 1, (missing, 0)),
+                         ([(UNKNOWN_TOPIC, missing, [])], None))
+
+    def test_a_cursor_stands_in_a_topic_that_was_asked_for(self):
+        topic = self.make_topic()
+        names = [topic, topic + "-missing"]
+        refused = [(INVALID_REQUEST, name, []) for name in names]
+        self.assertEqual(self.pages(names, 9, ("a", 0)), (refused, None))
+        self.assertEqual(self.pages(names, 9, (names[1], -1)), (refused, None))
+        self.assertEqual(self.pages([], 9, (topic, -1)), ([], None))
 
 
 if __name__ == "__main__":
