@@ -47,10 +47,18 @@ static bool time_is_known(int64_t time, int16_t version)
     }
 }
 
+/* Nothing is tiered, nothing waits for it. */
+static bool time_is_never_found(int64_t time)
+{
+    return time == TIME_LATEST_TIERED || time == TIME_EARLIEST_PENDING;
+}
+
 static enum broker_offset_kind kind_of(int64_t time)
 {
     switch (time) {
     case TIME_LATEST:
+    case TIME_LATEST_TIERED: /* for the check of the epoch alone */
+    case TIME_EARLIEST_PENDING:
         return BROKER_OFFSET_LATEST;
     case TIME_EARLIEST:
     case TIME_EARLIEST_LOCAL:
@@ -68,7 +76,7 @@ static void part_done(struct broker_call *call)
     struct offsets *state = part->request->state;
     if (call->err) {
         part->out->error_code = kafka_error_of_read(call->err);
-    } else {
+    } else if (!time_is_never_found(part->find.timestamp_ms)) {
         part->out->offset = part->find.offset;
         part->out->timestamp = part->find.found_timestamp_ms;
         part->out->leader_epoch = part->find.leader_epoch;
@@ -97,8 +105,7 @@ static int16_t part_judge(const struct kafka_request *request, const struct brok
         topic ? broker_partition_at(topic, asked->partition_index) : NULL;
     if (!partition)
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    /* Nothing is tiered, nothing waits for it. */
-    if (asked->timestamp != TIME_LATEST_TIERED && asked->timestamp != TIME_EARLIEST_PENDING)
+    if (!time_is_never_found(asked->timestamp) || asked->current_leader_epoch >= 0)
         *out_partition = partition;
     return KAFKA_NONE;
 }

@@ -10,6 +10,7 @@ import confluent_kafka
 
 from lib import batch
 from lib import case
+from lib import flex
 from lib import raw
 
 DEADLINE_S = 60 * case.SLOWER
@@ -111,6 +112,21 @@ class ConsumeTest(case.ServerCase):
             found = reader.array(
                 lambda: (reader.string(), reader.array(lambda: reader.take("ihqqi"))))
             self.assertEqual(found, [(topic, [(0, 0, -1, 0, 0)])])
+
+    def test_what_is_never_found_is_looked_for_in_the_right_epoch(self):
+        topic = self.make_topic()
+        client = flex.Client(self.server.port)
+        self.addCleanup(client.close)
+        for timestamp in (-5, -6):
+            for epoch, code in ((-1, 0), (0, 0), (1, 75)):
+                part = struct.pack(">iiq", 0, epoch, timestamp) + flex.TAGS
+                reader = client.ask(raw.LIST_OFFSETS, 11, struct.pack(">ib", -1, 0) + flex.array(
+                    [flex.string(topic) + flex.array([part]) + flex.TAGS])
+                    + struct.pack(">i", 1000) + flex.TAGS)
+                reader.take("i")
+                found = reader.rows(
+                    lambda: (reader.text(), reader.rows(lambda: reader.take("ihqqi"))))
+                self.assertEqual(found, [(topic, [(0, code, -1, -1, -1)])])
 
     def test_a_waiting_reader_is_woken_at_once(self):
         topic = self.make_topic()
