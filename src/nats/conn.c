@@ -78,35 +78,44 @@ static void add_quoted(struct text *text, struct slice bytes)
     text_add_text(text, "\"");
 }
 
+static void add_named(struct text *text, const char *words, struct slice subject,
+                      struct slice queue)
+{
+    text_add_format(text, "-ERR '%s ", words);
+    add_quoted(text, subject);
+    if (queue.data) {
+        text_add_text(text, " using queue ");
+        add_quoted(text, queue);
+    }
+}
+
+static void send_and_free(struct nats_conn *conn, struct text *text)
+{
+    if (!text->failed)
+        (void)conn_write(conn->conn, text_slice(text));
+    text_deinit(text);
+}
+
 void nats_conn_fail_subject(struct nats_conn *conn, const char *words, struct slice subject,
                             struct slice queue, const char *more)
 {
     struct text text;
     text_init(&text);
-    text_add_format(&text, "-ERR '%s ", words);
-    add_quoted(&text, subject);
-    if (queue.data) {
-        text_add_text(&text, " using queue ");
-        add_quoted(&text, queue);
-    }
+    add_named(&text, words, subject, queue);
     text_add_format(&text, "%s'\r\n", more);
-    if (!text.failed)
-        (void)conn_write(conn->conn, text_slice(&text));
-    text_deinit(&text);
+    send_and_free(conn, &text);
 }
 
-void nats_conn_fail_removed(struct nats_conn *conn, struct slice subject, struct slice sid)
+void nats_conn_fail_removed(struct nats_conn *conn, const struct nats_sub *sub)
 {
     struct text text;
     text_init(&text);
-    text_add_text(&text, "-ERR 'Permissions Violation for Subscription to ");
-    add_quoted(&text, subject);
+    add_named(&text, "Permissions Violation for Subscription to",
+              broker_interest_subject(&sub->interest), broker_interest_queue(&sub->interest));
     text_add_text(&text, " (sid ");
-    add_quoted(&text, sid);
+    add_quoted(&text, nats_conn_sid(sub));
     text_add_text(&text, ")'\r\n");
-    if (!text.failed)
-        (void)conn_write(conn->conn, text_slice(&text));
-    text_deinit(&text);
+    send_and_free(conn, &text);
 }
 
 /* --- waiting ---------------------------------------------------------------------------------- */
@@ -240,7 +249,7 @@ static struct conn_taken nats_conn_input(struct conn *conn, struct buf_range ran
 
 /* --- coming and going ------------------------------------------------------------------------- */
 
-static uint64_t conns_count(const struct nats *nats)
+uint64_t nats_conn_count(const struct nats *nats)
 {
     uint64_t count = 0;
     for (unsigned i = 0; i < nats->core_count; i++)
@@ -270,7 +279,7 @@ static void nats_conn_opened(struct conn *conn, void *arg)
         return;
     }
     unsigned count_max = home->config->connections_max;
-    bool is_full = count_max > 0 && conns_count(nats) >= count_max;
+    bool is_full = count_max > 0 && nats_conn_count(nats) >= count_max;
     state->conn = conn;
     state->home = home;
     state->config = nats_config_ref(home->config);

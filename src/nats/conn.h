@@ -134,7 +134,7 @@ void nats_conn_fail(struct nats_conn *conn, enum nats_error error);
 void nats_conn_fail_subject(struct nats_conn *conn, const char *words, struct slice subject,
                             struct slice queue, const char *more);
 /* What a client is told of a subscription that a new configuration takes away. */
-void nats_conn_fail_removed(struct nats_conn *conn, struct slice subject, struct slice sid);
+void nats_conn_fail_removed(struct nats_conn *conn, const struct nats_sub *sub);
 /* Sends what is queued and closes. */
 void nats_conn_end(struct nats_conn *conn, enum nats_reason reason);
 /* Closes at once. */
@@ -142,6 +142,8 @@ void nats_conn_cut(struct nats_conn *conn, enum nats_reason reason);
 bool nats_conn_is_open(const struct nats_conn *conn);
 /* What the parser lets through, by configuration and CONNECT. */
 void nats_conn_set_limits(struct nats_conn *conn);
+/* Of all cores; from any. */
+uint64_t nats_conn_count(const struct nats *nats);
 void nats_conn_wait(struct nats_conn *conn, enum nats_wait wait);
 void nats_conn_go_on(struct nats_conn *conn, enum nats_wait wait);
 /* A parcel came home. */

@@ -7,6 +7,7 @@
 struct change {
     struct core_message message;
     struct nats_config *config;
+    uint64_t excess; /* connections of this core that are too many from now on */
 };
 
 /* The user that a connection which came in under the old configuration is under the new one. False:
@@ -50,6 +51,23 @@ static void conn_change(struct nats_conn *conn, struct nats_config *config)
     nats_config_unref(old);
 }
 
+/* The newest first; those that have to go anyway count. */
+static void excess_close(struct nats_core *home, uint64_t excess)
+{
+    list_for_each (node, &home->conns)
+        if (excess > 0 && !nats_conn_is_open(LIST_ENTRY(node, struct nats_conn, node)))
+            excess--;
+    struct list *node = home->conns.prev;
+    while (excess > 0 && node != &home->conns) {
+        struct nats_conn *conn = LIST_ENTRY(node, struct nats_conn, node);
+        node = node->prev;
+        if (!nats_conn_is_open(conn))
+            continue;
+        nats_conn_fail(conn, NATS_ERROR_MAX_CONNECTIONS);
+        excess--;
+    }
+}
+
 static void change_arrives(struct core *core, struct core_message *message)
 {
     struct change *change = CONTAINER_OF(message, struct change, message);
@@ -59,6 +77,7 @@ static void change_arrives(struct core *core, struct core_message *message)
     home->config_serial++;
     list_for_each_safe (node, following, &home->conns)
         nats_reload_catch_up(LIST_ENTRY(node, struct nats_conn, node));
+    excess_close(home, change->excess);
     free(change);
 }
 
@@ -73,8 +92,19 @@ void nats_reload_catch_up(struct nats_conn *conn)
     conn_change(conn, home->config);
 }
 
+/* Takes as many of them from what is too many as the core has connections. */
+static uint64_t share_of(const struct nats_core *core, uint64_t *excess)
+{
+    uint64_t share = MIN(metric_get(&core->counters.here), *excess);
+    *excess -= share;
+    return share;
+}
+
 enum err nats_reload(struct nats *nats, struct nats_config *config)
 {
+    uint64_t count = nats_conn_count(nats);
+    uint64_t limit = config->connections_max;
+    uint64_t excess = limit > 0 && count > limit ? count - limit : 0;
     struct change **changes = calloc(nats->core_count, sizeof(*changes));
     bool is_ready = changes != NULL;
     for (unsigned i = 0; is_ready && i < nats->core_count; i++)
@@ -84,8 +114,9 @@ enum err nats_reload(struct nats *nats, struct nats_config *config)
             free(changes[i]);
             continue;
         }
-        *changes[i] =
-            (struct change){.message.run = change_arrives, .config = nats_config_ref(config)};
+        *changes[i] = (struct change){.message.run = change_arrives,
+                                      .config = nats_config_ref(config),
+                                      .excess = share_of(&nats->cores[i], &excess)};
         core_send(nats->cores[0].core, i, &changes[i]->message);
     }
     free(changes);

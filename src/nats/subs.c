@@ -162,7 +162,7 @@ void nats_subs_recheck(struct nats_conn *conn)
         sub->is_filtered = security_permissions_filters(permissions, subject, queue);
         if (security_permissions_subscribe(permissions, subject, queue))
             continue;
-        nats_conn_fail_removed(conn, subject, nats_conn_sid(sub));
+        nats_conn_fail_removed(conn, sub);
         sub_remove(sub);
     }
 }

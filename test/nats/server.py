@@ -145,7 +145,7 @@ class NatsServer(unittest.TestCase):
         for client in clients.values():
             self.addCleanup(client.close)
             client.flush()
-        clients["c"].send(b"SUB x 1\r\nSUB y 2\r\n")
+        clients["c"].send(b"SUB x pool 1\r\nSUB y 2\r\n")
         clients["c"].flush()
         program.configure(
             "max_payload: 10\n" + one.replace('"x"', '"y"')
@@ -158,10 +158,26 @@ class NatsServer(unittest.TestCase):
         self.assertEqual(clients["a"].flush(),
                          b"-ERR 'Permissions Violation for Publish to \"x\"'\r\n")
         self.assertEqual(clients["c"].flush(),
-                         b"-ERR 'Permissions Violation for Subscription to \"x\" (sid \"1\")'\r\n"
-                         b"MSG y 2 0\r\n\r\n")
+                         b"-ERR 'Permissions Violation for Subscription to \"x\""
+                         b" using queue \"pool\" (sid \"1\")'\r\nMSG y 2 0\r\n\r\n")
         clients["c"].send(b"PUB z 11\r\n")
         self.assertIn(b"Maximum Payload Violation", clients["c"].until_closed())
+
+    def test_a_reload_with_fewer_connections_closes_the_rest(self):
+        program = self.start(config="max_connections: 10")
+        clients = [program.client() for _ in range(5)]
+        for client in clients:
+            self.addCleanup(client.close)
+            client.flush()
+        program.configure("max_connections: 2")
+        program.signal(signal.SIGHUP)
+        program.until("configuration reloaded")
+        for client in clients[2:]:
+            self.assertIn(b"-ERR 'maximum connections exceeded'\r\n", client.until_closed())
+        for client in clients[:2]:
+            self.assertEqual(client.flush(), b"")
+        with program.client() as client:
+            self.assertEqual(client.until_closed(), b"-ERR 'maximum connections exceeded'\r\n")
 
     def test_a_reload_names_what_needs_a_restart(self):
         program = self.start(config="kafka { num.partitions: 2 }")
