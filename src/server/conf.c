@@ -235,6 +235,11 @@ static enum err skip_separator(struct parser *parser, const struct server_conf_p
     int byte = server_conf_cursor_peek(cursor);
     if (byte == '=' || byte == ':') {
         server_conf_cursor_advance(cursor, 1);
+        if (byte == ':' && server_conf_cursor_sees(cursor, "//"))
+            return server_conf_complain(
+                parser->diag, &pair->place,
+                "'%.*s://' is no key (a ',' within a value needs quotes around it)",
+                (int)MIN(pair->key.size, (size_t)KEY_SHOWN), (const char *)pair->key.data);
         server_conf_cursor_skip_lines(cursor);
     } else if (byte == '\n') {
         server_conf_cursor_skip_lines(cursor);

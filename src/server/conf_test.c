@@ -272,6 +272,8 @@ static void test_complaints(void **state)
     struct fixture *fixture = *state;
     assert_complains(fixture, "k", ":1:2: a value is expected here, but the text ends");
     assert_complains(fixture, "debug\ntrace: 1", ":1:1: the key 'debug' has no value on its line");
+    assert_complains(fixture, "k=A://:1,B://:2",
+                     ":1:10: 'B://' is no key (a ',' within a value needs quotes around it)");
     assert_complains(fixture, "k: # x", ":1:4: a value is expected here");
     assert_complains(fixture, ": 1", ":1:1: a key is expected here, not ':'");
     assert_complains(fixture, "k: 1 2", ":1:6: a new line or a separator must follow");

@@ -48,6 +48,9 @@ static void test_the_block_kafka(void **state)
          "f:2:3: Kafka's setting 'queued.max.requests' is not implemented in Leat"},
         {"process.roles", "f:2:3: Kafka's setting 'process.roles' is not implemented in Leat: "
                           "every leatd is broker and controller"},
+        {"zookeeper.connection.timeout.ms",
+         "f:2:3: Kafka's setting 'zookeeper.connection.timeout.ms' is not implemented in Leat: "
+         "there is one node, and no ZooKeeper"},
     };
     for (size_t i = 0; i < COUNT_OF(expected); i++) {
         struct diag diag = {""};

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/settings_nats_auth.h"
 
+#include "base/nearest.h"
 #include "base/subject.h"
 #include "server/conf_scalar.h"
 
@@ -24,10 +25,27 @@ static bool is_key(const struct server_conf_pair *pair, const char *name, const 
            (other && server_conf_key_equal(pair->key, other));
 }
 
+/* A word that is near to one that is taken is told as a slip, any other as nats-server's own. */
 static enum err unknown(struct auth *auth, const struct server_conf_pair *pair, const char *where)
 {
+    static const char *const taken[] = {"allow",         "allow_responses",
+                                        "authorization", "default_permissions",
+                                        "deny",          "expires",
+                                        "max",           "password",
+                                        "permissions",   "publish",
+                                        "subscribe",     "timeout",
+                                        "token",         "user",
+                                        "users"};
     if (pair->is_used)
         return ERR_OK;
+    struct nearest nearest;
+    nearest_init(&nearest, pair->key);
+    for (size_t i = 0; i < COUNT_OF(taken); i++)
+        nearest_offer(&nearest, slice_text(taken[i]));
+    if (nearest.best.data)
+        return server_conf_complain(
+            auth->diag, &pair->place, "unknown field '%s' in %s, did you mean '%s'?",
+            (const char *)pair->key.data, where, (const char *)nearest.best.data);
     return server_conf_complain(auth->diag, &pair->place, "'%s' in %s is not implemented in Leat",
                                 (const char *)pair->key.data, where);
 }

@@ -187,6 +187,8 @@ static void test_refused(void **state)
     assert_refused("authorization {users: [{user: a}, {user: a}]}", "there twice");
     assert_refused("authorization {users: [{nkey: U}]}", "not implemented");
     assert_refused("authorization {users: [{pass: U}]}", "needs a name");
+    assert_refused("authorization {users: [{user: a, pasword: b}]}", "did you mean 'password'?");
+    assert_refused("authorization {tokn: a}", "did you mean 'token'?");
     assert_refused("authorization {users: [{user: a, permissions: {pub: \"a..b\"}}]}",
                    "no valid subject");
     assert_refused("authorization {auth_callout: {}}", "not implemented");
